@@ -1,0 +1,34 @@
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help book test check execute artifacts clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
+
+book: $(READY) ## build the book from its stored outputs and print its address
+	@$(BIN)/jupyter-book build . -q -W -n --keep-going
+
+test: $(READY) ## run the unit tests, then every cell of the book against its stored output
+	@$(BIN)/pytest -n 2 --dist loadfile && $(BIN)/pytest --nbval book/ -n 2 --dist loadscope
+
+check: $(READY) ## lint, formatting and types
+	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/pyright
+
+execute: $(READY) ## run the chapters and store their outputs; CHAPTERS="01 03" picks some
+	@$(BIN)/python book/execute.py $(CHAPTERS)
+
+artifacts: $(READY) ## train the committed artifacts again; NAME=... picks one
+	@$(BIN)/began artifacts $(NAME)
+
+clean: ## remove the environment and the built book
+	rm -rf .venv _build
+
+# The environment, made again when what it is made from changes. Groups need a pip of 25.1 or later.
+$(READY): pyproject.toml requirements.txt constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Python 3.11 or later is needed; $(PYTHON) is {v[0]}.{v[1]}. Name another: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --progress-bar on -r requirements.txt --group test --group dev -c constraints.txt
+	@touch $@

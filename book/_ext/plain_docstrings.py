@@ -1,0 +1,44 @@
+"""A Sphinx extension: docstrings are plain text, where only backticks mean something.
+
+They hold equations such as |v - D(v)| or 2 * x, which reStructuredText would take for markup.
+"""
+
+import re
+import textwrap
+from typing import Any
+
+from sphinx.application import Sphinx
+
+BACKTICKS = re.compile(r"(`[^`]*`)")
+MARKUP = re.compile(r"[|*]|_(?!\w)")
+LAYOUT = re.compile(r"^ |\S {2,}\S", re.MULTILINE)
+
+
+def to_markup(paragraph: str) -> str:
+    """Returns a paragraph as reStructuredText that shows it as it stands.
+
+    One that is laid out with spaces, such as a table, keeps its lines; in any other, what is outside
+    backticks is escaped.
+    """
+    if LAYOUT.search(paragraph) and not paragraph.startswith("- "):
+        return "::\n\n" + textwrap.indent(paragraph, "    ")
+    pieces = BACKTICKS.split(paragraph)
+    pieces[::2] = [MARKUP.sub(r"\\\g<0>", piece) for piece in pieces[::2]]
+    return "".join(pieces)
+
+
+def process_docstring(app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
+    """Replaces the lines of one docstring, paragraph by paragraph."""
+    lines[:] = "\n\n".join(map(to_markup, "\n".join(lines).split("\n\n"))).split("\n")
+
+
+def skip_member(app: Sphinx, what: str, name: str, obj: object, skip: bool, options: Any) -> bool | None:
+    """Leaves out the fields of a named tuple, whose docstrings say 'Alias for field number 0'."""
+    return True if type(obj).__name__ == "_tuplegetter" else None
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connects the two to autodoc."""
+    app.connect("autodoc-process-docstring", process_docstring)
+    app.connect("autodoc-skip-member", skip_member)
+    return {"parallel_read_safe": True}
