@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args, get_origin
 
@@ -9,12 +10,13 @@ from began.losses import Norm
 from began.networks import SIZES
 
 Mode = Literal["fast", "reference"]
+LARGEST = sys.float_info.max  # any finite number
 Broken = Literal["stop", "skip"]
 
 
-def option(default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
+def option(default: Any, meaning: str, low: float | None = None, high: float = LARGEST) -> Any:
     """Return a field with its meaning and its allowed range, both ends included."""
-    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high})
+    return dataclasses.field(default=default, metadata={"help": meaning, "low": low, "high": high})
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,8 @@ class TrainConfig:
             value = getattr(self, field.name)
             _check_type(field.name, value, field.type)
             low, high = field.metadata["low"], field.metadata["high"]
-            if isinstance(value, int | float) and not (
-                (low is None or value >= low) and (high is None or value <= high)
-            ):
-                at_most = "" if high is None else f" and at most {high}"
+            if low is not None and value is not None and not low <= value <= high:
+                at_most = "" if high == LARGEST else f" and at most {high}"
                 raise ValueError(f"{field.name} must be at least {low}{at_most}, got {value}")
         if self.size not in SIZES:
             raise ValueError(f"size must be one of {SIZES}, got {self.size}")

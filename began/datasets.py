@@ -35,8 +35,6 @@ DOWNLOADS = Path("data/sklearn")
 FIGSHARE = "https://ndownloader.figshare.com/files"
 CHUNK = 64  # pictures that a thread decodes at a time
 WORKERS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-
-
 TURNS = {  # what undoes each orientation of EXIF
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -207,9 +205,7 @@ class Batches:
     ):
         """Take what `open_images` returns, or `Pictures` of a tensor, and decode it if it fits."""
         if not isinstance(images, Pictures | Files):
-            raise ValueError(
-                f"images is {type(images).__name__}: open_images(...) or Pictures(...) is needed"
-            )
+            raise ValueError(f"images is {type(images).__name__}: open_images(...) or Pictures(...) is needed")
         _check_range("batch", batch, 1, len(images), f", the pictures of {images.name}")
         _check_range("seed", seed, 0)
         _check_range("workers", workers, 1)
@@ -371,9 +367,8 @@ def _read(path: str, window: Window | None, size: int, channels: int) -> Tensor:
         # A JPEG decodes at 1/2, 1/4 or 1/8 if 2.5 * size pixels are left: 2 to 4 times faster, 0.5 levels off
         reduced = image.draft(None, (5 * size // 2, 5 * size // 2))
         picture = _plain(image)
-        width, height = (
-            reduced[1][2:] if reduced else picture.size
-        )  # picture.size is rounded up by 1/2 to 7/8
+        # The exact size: that of a picture at 1/4, say, has its fraction rounded up
+        width, height = reduced[1][2:] if reduced else picture.size
         square = picture.resize((size, size), Image.Resampling.LANCZOS, box=_box(width, height, window))
         turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
         return _pixels(square if turn is None else square.transpose(turn), channels)
@@ -416,9 +411,7 @@ def _box(width: float, height: float, window: Window | None) -> tuple[float, flo
     scale = width / window.width
     if abs(height - scale * window.height) > 1:
         shape = f"{window.width}x{window.height}"
-        raise ValueError(
-            f"{width:g}x{height:g} has not the shape of aligned pictures, {shape}: use folder:DIR"
-        )
+        raise ValueError(f"{width:g}x{height:g} has not the shape of aligned pictures, {shape}: use folder:DIR")
     left, top, side = scale * window.left, scale * window.top, scale * window.side
     return left, top, left + side, top + side
 

@@ -239,12 +239,8 @@ def _describe(attributes: Tensor, size: int) -> SimpleNamespace:
     face.lips = _shade(face.skin, -0.14).lerp(face.red, 0.20 + 0.65 * face.lip_colour)
     face.width = 0.53 * face.face_width
     yaw, pitch = torch.deg2rad(face.yaw), torch.deg2rad(face.pitch)
-    face.cos_yaw, face.sin_yaw, face.cos_pitch, face.sin_pitch = (
-        yaw.cos(),
-        yaw.sin(),
-        pitch.cos(),
-        pitch.sin(),
-    )
+    face.cos_yaw, face.sin_yaw = yaw.cos(), yaw.sin()
+    face.cos_pitch, face.sin_pitch = pitch.cos(), pitch.sin()
     return face
 
 
@@ -262,9 +258,7 @@ def _surface(face: SimpleNamespace, x: Tensor, y: Tensor, depth: float) -> tuple
     return u, v
 
 
-def _head(
-    face: SimpleNamespace, x: Tensor, y: Tensor, shag: Tensor | float = 0.0
-) -> tuple[Tensor, Tensor, Tensor]:
+def _head(face: SimpleNamespace, x: Tensor, y: Tensor, shag: Tensor | float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
     """Coordinates (X, Y) in the head, and its outline, 1 at the edge; `shag` makes the chin longer."""
     y = y - 0.02 - 0.10 * face.sin_pitch
     Y = y.clamp(max=0) / 0.70 + y.clamp(min=0) / (0.63 + shag)
@@ -291,7 +285,7 @@ def _background(face: SimpleNamespace, x: Tensor, y: Tensor) -> Tensor:
 
 def _bun(picture: Tensor, face: SimpleNamespace, x: Tensor, y: Tensor) -> Tensor:
     """A knot of hair on the crown."""
-    radius = face.bun + 1e-3  # nobody's bun is a point, which has no outline
+    radius = face.bun + 1e-3  # a radius of 0 would have no outline
     bun = _ellipse(x + 0.10 * face.sin_yaw, y + 0.76 - 0.10 * face.sin_pitch, radius, 0.8 * radius)
     lit = 0.5 - 2.0 * (y + 0.85) + 1.2 * face.light * x
     cover = (face.bun > 0) * _within(bun, 0.1 / face.pixel)
@@ -402,7 +396,7 @@ def _brows(picture: Tensor, face: SimpleNamespace, x: Tensor, y: Tensor) -> Tens
     u, v = _surface(face, x, y, 0.38)
     e = u.abs() - 0.24 * face.eye_spacing
     thick = 0.030 * face.brow_thickness * (1 - 2.2 * e).clamp(min=0.2)
-    brow = _ellipse(e, v + 0.235 - 0.13 * face.brow_angle * e - 1.9 * (e - 0.03).square(), 0.155, thick)
+    brow = _ellipse(e, v + 0.235 + 0.13 * face.brow_angle * e - 1.9 * (e - 0.03).square(), 0.155, thick)
     cover = _within(brow, 0.5 * thick / face.pixel) * _within(_head(face, x, y)[2], 0.28 / face.pixel)
     return picture.lerp(face.locks_shade, 0.9 * cover)
 
@@ -449,9 +443,10 @@ _PARTS = (
 )
 
 
-# Pixels drawn at a time: what a layer works on then fits in the cache of a core. Blocks start at multiples of
-# their length, so that a face has the same bytes whatever request it is part of.
-_BLOCK_PIXELS = 2**16
+# Pixels drawn at a time: few enough for a layer to stay in the cache of a core, enough to hide the cost of calling
+# an operation. Blocks start at multiples of their length, so that a face is computed, and rounded, in the same way
+# whatever request it is part of.
+_BLOCK_PIXELS = 2**18
 
 
 def render(attributes: Tensor, size: int) -> Tensor:

@@ -27,10 +27,10 @@ class UpConv(nn.Conv2d):
         fold = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
         self.register_buffer("fold", fold, persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Upsample and convolve."""
         kernel = torch.einsum("ak,oikl,bl->ioab", self.fold, self.weight, self.fold)
-        return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
+        return F.conv_transpose2d(input, kernel, self.bias, stride=2, padding=1)
 
 
 class Layer(nn.Module):
@@ -95,20 +95,18 @@ class Encoder(Stack):
         super().__init__(carry_steps)
         levels = int(math.log2(size // BASE)) + 1
         self.stem = Layer(conv(channels, n))
-        self.blocks = nn.ModuleList(
-            nn.ModuleList(Layer(conv(i * n, i * n)) for _ in range(2)) for i in range(1, levels + 1)
-        )
+        self.firsts = nn.ModuleList(Layer(conv(i * n, i * n)) for i in range(1, levels + 1))
+        self.seconds = nn.ModuleList(Layer(conv(i * n, i * n)) for i in range(1, levels + 1))
         self.downs = nn.ModuleList(Layer(conv(i * n, (i + 1) * n, stride=2)) for i in range(1, levels))
         self.to_code = nn.Linear(levels * n * BASE**2, n_h)
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode a batch of images."""
         x = self.stem(x)
-        for i, block in enumerate(self.blocks):
+        for i, (first, second) in enumerate(zip(self.firsts, self.seconds, strict=True)):
             if i:
                 x = self.downs[i - 1](x)
-            for layer in block:
-                x = layer(x, self.carry)
+            x = second(first(x, self.carry), self.carry)
         return self.to_code(x.flatten(1))
 
 
@@ -137,12 +135,9 @@ class Decoder(Stack):
             base = base.contiguous(memory_format=torch.channels_last)
         x = base
         for i, (first, second) in enumerate(zip(self.firsts, self.seconds, strict=True)):
-            if i == 0:
-                x = first(x, self.carry)
-            elif self.skip:  # both halves are upsampled by the layer itself
-                x = first(torch.cat([x, F.interpolate(base, x.shape[-2:])], 1))
-            else:
-                x = first(x)
+            if i and self.skip:  # the layer upsamples both halves
+                x = torch.cat([x, F.interpolate(base, x.shape[-2:])], 1)
+            x = first(x, None if i else self.carry)
             x = second(x, self.carry)
         return self.to_image(x)
 

@@ -3,6 +3,7 @@
 import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,15 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import Dataset
 from torchvision.utils import save_image
 from tqdm.auto import tqdm
 
 from began.config import TrainConfig
-from began.datasets import Batches
+from began.datasets import Batches, Files, Pictures
 from began.equilibrium import Equilibrium
 from began.files import atomic_write
-from began.losses import Losses, discriminator_loss, generator_loss, latent_constraint, reconstruction_loss
+from began.losses import Losses, Norm, discriminator_loss, generator_loss, latent_constraint, reconstruction_loss
 from began.networks import Autoencoder, Decoder, Encoder, Stack
 
 K_MIN = 2.0**-50  # stands in for k = 0 where a gradient is divided by k; a power of two, so that this loses no digit
@@ -40,8 +40,10 @@ class Record(NamedTuple):
 class Began(nn.Module):
     """G, D and the equilibrium between them, with the loss that they play for.
 
-    `generator` maps `(B, N_z)` to samples, `discriminator.encode` samples to codes, `discriminator.decode` codes to samples.
+    `generator` maps `(B, N_z)` to samples, `discriminator.encode` samples to codes, `discriminator.decode` codes back.
     """
+
+    norm: Norm
 
     def __init__(self, config: TrainConfig, rng: torch.Generator | None = None):
         super().__init__()
@@ -92,8 +94,8 @@ def reference_gradients(model: Began, x: Tensor, z_D: Tensor, z_G: Tensor) -> Lo
 def fast_gradients(model: Began, x: Tensor, z: Tensor) -> Losses:
     """Set the same gradients as `reference_gradients(model, x, z, z)`, from one pass over each network.
 
-    D's backward pass of `L(x) - k L(v)`, v = G(z), also yields `-k dL(v)/dv`; divided by -k it is what G needs, so that
-    no gradient is computed twice or thrown away. The pass is cut at the code h, because the gradient of `alpha L_c` must
+    D's backward pass of `L(x) - k L(v)`, v = G(z), also yields `-k dL(v)/dv`; divided by -k it is what G needs, so no
+    gradient is computed twice or thrown away. The pass is cut at the code h, because the gradient of `alpha L_c` must
     reach theta_Enc but not v. Returns L(x), L(G(z)) and L_c. Shapes: x `(B, ...)`, z `(B, N_z)`.
     """
     G, D = model.generator, model.discriminator
@@ -123,7 +125,12 @@ def fast_gradients(model: Began, x: Tensor, z: Tensor) -> Losses:
 
 
 def train_step(
-    model: Began, optimizer: torch.optim.Optimizer, x: Tensor, rng: torch.Generator, *, reference: bool = False
+    model: Began,
+    optimizer: torch.optim.Optimizer,
+    x: Tensor,
+    rng: torch.Generator,
+    *,
+    reference: bool = False,
 ) -> Record:
     """Update D, G and k once, all from the same pass (BEGAN 3.4), and return the step's scalars.
 
@@ -131,10 +138,7 @@ def train_step(
     Shapes: x `(B, C, H, W)` in [-1, 1].
     """
     z = model.noise(len(x), rng)
-    if reference:
-        losses = reference_gradients(model, x, z, model.noise(len(x), rng))
-    else:
-        losses = fast_gradients(model, x, z)
+    losses = reference_gradients(model, x, z, model.noise(len(x), rng)) if reference else fast_gradients(model, x, z)
     optimizer.step()
     M = model.equilibrium.update(losses.real, losses.fake)
     for stack in model.stacks():
@@ -142,7 +146,7 @@ def train_step(
     return Record(*losses, model.equilibrium.k, M)
 
 
-class TrainingDiverged(FloatingPointError):
+class DivergenceError(FloatingPointError):
     """A loss is no longer a finite number."""
 
 
@@ -155,7 +159,12 @@ class Trainer:
     """
 
     def __init__(
-        self, config: TrainConfig, images: Dataset, *, device: str | torch.device = "cpu", out: Path | None = None
+        self,
+        config: TrainConfig,
+        images: Pictures | Files,
+        *,
+        device: str | torch.device = "cpu",
+        out: Path | None = None,
     ):
         self.config, self.device, self.out = config, torch.device(device), out
         shape, expected = tuple(images[0].shape), (config.channels, config.size, config.size)
@@ -163,7 +172,7 @@ class Trainer:
             raise ValueError(f"images must have the shape {expected} that the config asks for, got {shape}")
         self.batches = Batches(images, config.batch, device=self.device, seed=config.seed)
         self.model = Began(config, torch.Generator().manual_seed(config.seed))
-        self.model.to(device=self.device, memory_format=torch.channels_last)
+        self.model.to(self.device).to(memory_format=torch.channels_last)
         players = self.model.generator, self.model.discriminator
         self.optimizer = torch.optim.Adam(
             [{"params": list(player.parameters())} for player in players],
@@ -172,13 +181,14 @@ class Trainer:
             fused=True,
         )
         patience = max(config.lr_patience // config.log_every, 1)
-        self.plateau = ReduceLROnPlateau(self.optimizer, factor=0.5, patience=patience, threshold=1e-3)
+        self.plateau = ReduceLROnPlateau(self.optimizer, factor=0.5, patience=patience, threshold=1e-3, eps=0)
         self.average = (
             AveragedModel(self.model.generator, multi_avg_fn=get_ema_multi_avg_fn(config.ema)) if config.ema else None
         )
         self.rng = torch.Generator(self.device).manual_seed(config.seed)
         self.sample_z = self.model.noise(64, torch.Generator(self.device).manual_seed(config.seed + 1))
         self.step = 0
+        self.seconds = 0.0
         self._unread: list[Tensor] = []
         self._read: list[Tensor] = []
 
@@ -200,11 +210,15 @@ class Trainer:
     def fit(self, steps: int | None = None) -> Record:
         """Train up to step `steps` (`config.steps` if None) and return the history.
 
-        Ctrl-C or SIGTERM ends the loop after the step in flight, with everything saved. Raises TrainingDiverged, naming
+        Ctrl-C or SIGTERM ends the loop after the step in flight, with everything saved. Raises DivergenceError, naming
         the step, when a loss is no longer finite; the last checkpoint is kept.
         """
         config, goal = self.config, self.config.steps if steps is None else steps
-        with stop_signals() as stopped, tqdm(total=goal, initial=self.step, unit="step", desc=config.data) as bar:
+        start = time.monotonic() - self.seconds
+        with (
+            stop_signals() as stopped,
+            tqdm(total=goal, initial=self.step, unit="step", desc=config.data) as bar,
+        ):
             for x in self.batches.starting_at(self.step):
                 if self.step >= goal or stopped.is_set():
                     break
@@ -214,6 +228,7 @@ class Trainer:
                 if self.average:
                     self.average.update_parameters(self.model.generator)
                 self.step += 1
+                self.seconds = time.monotonic() - start
                 if self.step % config.log_every == 0:
                     self._log(bar)
                 if self.out and self.step % config.sample_every == 0:
@@ -230,7 +245,7 @@ class Trainer:
         finite = torch.stack([column.isfinite() for column in last]).all(0)
         if not finite.all():
             first = self.step - every + int(finite.int().argmin())
-            raise TrainingDiverged(f"a loss is not finite at step {first}; lower lr (now {self.lr:g}) or gamma")
+            raise DivergenceError(f"a loss is not finite at step {first}; lower lr (now {self.lr:g}) or gamma")
         mean = Record(*(column.mean() for column in last))
         if self.config.lr_patience:
             self.plateau.step(mean.M.item())
@@ -263,6 +278,7 @@ class Trainer:
         state = {
             "config": self.config.to_dict(),
             "step": self.step,
+            "seconds": self.seconds,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "plateau": self.plateau.state_dict(),
@@ -275,7 +291,7 @@ class Trainer:
 
     @classmethod
     def resume(
-        cls, path: Path, images: Dataset, *, device: str | torch.device = "cpu", out: Path | None = None
+        cls, path: Path, images: Pictures | Files, *, device: str | torch.device = "cpu", out: Path | None = None
     ) -> Self:
         """Return the run of a checkpoint, ready to `fit` on; `images` must be those of the run.
 
@@ -290,7 +306,7 @@ class Trainer:
             trainer.average.load_state_dict(state["average"])
         trainer.rng.set_state(state["rng"])
         trainer._read = [state["history"].T]
-        trainer.step = state["step"]
+        trainer.step, trainer.seconds = state["step"], state["seconds"]
         return trainer
 
 
@@ -312,7 +328,7 @@ def load_checkpoint(path: Path) -> dict:
 
 @contextmanager
 def stop_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGINT and SIGTERM set instead of ending the program; outside the main thread, nothing sets it."""
+    """Yield an event that SIGINT and SIGTERM set instead of ending the program; only the main thread receives them."""
     stopped = threading.Event()
     signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
     previous = {number: signal.signal(number, lambda *_: stopped.set()) for number in signals}

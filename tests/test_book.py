@@ -102,9 +102,7 @@ def test_execution_of_an_unknown_chapter_lists_the_known():
 def test_contents_list_every_chapter_once_and_in_order():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     files = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
-    assert [file for file in files if (ROOT / f"{file}.ipynb").exists()] == [
-        f"book/{path.stem}" for path in CHAPTERS
-    ]
+    assert [file for file in files if (ROOT / f"{file}.ipynb").exists()] == [f"book/{path.stem}" for path in CHAPTERS]
 
 
 def test_reference_page_lists_every_module():
@@ -146,9 +144,7 @@ def test_figures_are_described(chapter: NotebookNode):
     for cell in code_cells(chapter):
         data = [output.data for output in cell.outputs if "data" in output]
         if any(mime.startswith("image/") for bundle in data for mime in bundle):
-            assert cell.metadata.get("mystnb", {}).get("image", {}).get("alt"), (
-                f"cell {cell.id} has no alt text"
-            )
+            assert cell.metadata.get("mystnb", {}).get("image", {}).get("alt"), f"cell {cell.id} has no alt text"
         for picture in re.findall(r"<img[^>]*>", "".join(bundle.get("text/html", "") for bundle in data)):
             assert re.search(r'\balt="[^"]+"', picture), f"cell {cell.id} has no alt text"
 

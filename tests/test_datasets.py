@@ -169,9 +169,7 @@ def test_lfw_is_cropped_to_the_face(tmp_path, monkeypatch):
     assert_colour(lfw[0], [200, 200, 200])
 
 
-@pytest.mark.parametrize(
-    ("spec", "loader"), [("lfw", "fetch_lfw_people"), ("olivetti", "fetch_olivetti_faces")]
-)
+@pytest.mark.parametrize(("spec", "loader"), [("lfw", "fetch_lfw_people"), ("olivetti", "fetch_olivetti_faces")])
 def test_no_network_says_what_to_do_in_one_line(spec, loader, tmp_path, monkeypatch):
     def offline(**_):
         warnings.warn("Retry downloading from url: https://x", stacklevel=1)
@@ -179,9 +177,7 @@ def test_no_network_says_what_to_do_in_one_line(spec, loader, tmp_path, monkeypa
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets, loader, offline)
-    with pytest.raises(
-        FileNotFoundError, match=rf"^{spec} cannot be downloaded .*by hand: .*data/sklearn.*$"
-    ):
+    with pytest.raises(FileNotFoundError, match=rf"^{spec} cannot be downloaded .*by hand: .*data/sklearn.*$"):
         open_images(spec, size=16)
 
 
@@ -207,9 +203,7 @@ def test_celeba_resizes_close_to_a_plain_reference(celeba, size):
 
 @pytest.mark.parametrize("scale", [0.5, 2])
 def test_celeba_at_another_scale_keeps_the_same_window(celeba, tmp_path, aligned, scale):
-    picture = Image.fromarray(aligned[0]).resize(
-        (round(178 * scale), round(218 * scale)), Image.Resampling.BOX
-    )
+    picture = Image.fromarray(aligned[0]).resize((round(178 * scale), round(218 * scale)), Image.Resampling.BOX)
     picture.save(tmp_path / "1.png")
     scaled = only(f"celeba:{tmp_path}", size=32).float()
     assert (scaled - open_images(f"celeba:{celeba}", size=32)[0].float()).abs().mean() < 3
@@ -241,9 +235,7 @@ def test_home_is_expanded(tmp_path, monkeypatch):
 def test_count_takes_the_first_of_an_order_without_a_seed(numbered):
     first = open_images(numbered.name, size=16, count=4, seed=7)
     assert first.paths == numbered.paths[:4]
-    assert torch.equal(
-        open_images("digits", size=16, count=9).pixels, open_images("digits", size=16).pixels[:9]
-    )
+    assert torch.equal(open_images("digits", size=16, count=9).pixels, open_images("digits", size=16).pixels[:9])
 
 
 # --- Kinds of picture
@@ -332,7 +324,7 @@ def test_damaged_exif_does_no_harm(tmp_path, length):
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "x" * 200
     picture = Image.new("RGB", (40, 40), (0, 200, 30))
-    picture.save(tmp_path / "1.jpg", exif=exif.tobytes()[:length], quality=95)
+    picture.save(tmp_path / "1.jpg", exif=exif.tobytes()[:length], quality=95, dpi=(72, 72))
     with warnings.catch_warnings(record=True) as escaped:
         warnings.simplefilter("always")
         assert_colour(only(f"folder:{tmp_path}"), [0, 200, 30], tolerance=2)

@@ -12,6 +12,15 @@ CONTINUOUS = [attribute for attribute in ATTRIBUTES if not attribute.levels]
 CATEGORICAL = [attribute for attribute in ATTRIBUTES if attribute.levels]
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small pictures are drawn faster so, and tests may run side by side."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def column(name: str) -> int:
     return NAMES.index(name)
 
@@ -113,22 +122,18 @@ def test_bytes_do_not_depend_on_chunks_or_threads(size, monkeypatch):
     for start, stop in ((0, 1), (1, 13), (13, 40)):
         part = rendered_faces(stop - start, size, seed=5, start=3 + start)
         assert torch.equal(part, whole[start:stop])
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1 if threads > 1 else 2)
-        assert torch.equal(rendered_faces(40, size, seed=5, start=3), whole)
-    finally:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(2)
+    assert torch.equal(rendered_faces(40, size, seed=5, start=3), whole)
     drawn = render(sample_attributes(5, range(3, 43)), size)
     assert ((drawn + 1) * 127.5 - whole).abs().max() < 0.501
     assert (rendered_faces(40, size, seed=6, start=3) != whole).any()
 
 
 def test_rendering_leaves_the_number_of_threads_alone():
-    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
     assert rendered_faces(0, 16).shape == (0, 3, 16, 16)
     rendered_faces(3, 16)
-    assert torch.get_num_threads() == threads
+    assert torch.get_num_threads() == 2
 
 
 def test_no_part_leaves_its_window(monkeypatch):
@@ -173,8 +178,9 @@ def test_a_mirrored_turn_mirrors_the_picture():
 def test_light_falls_from_its_side():
     left, right = render(vary(ATTRIBUTES[column("light")], 2), 64)
     brighter_left = (left - right).mean(0)
-    assert brighter_left[:, :32].mean() > 0.02
-    assert brighter_left[:, 32:].mean() < -0.02
+    for near, far in ((slice(0, 8), slice(56, 64)), (slice(17, 21), slice(43, 47))):  # on the wall, on the cheeks
+        assert brighter_left[28:40, near].mean() > 0.1
+        assert brighter_left[28:40, far].mean() < -0.1
 
 
 def test_gradients_match_finite_differences():

@@ -1,0 +1,181 @@
+"""What a finished run leaves behind: its config, history, weights and provenance, in a folder."""
+
+import datetime
+import json
+import platform
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from began.config import TrainConfig
+from began.datasets import Files, Pictures, open_images, to_unit
+from began.files import atomic_write
+from began.networks import Autoencoder, Decoder
+from began.training import Began, Record, Trainer
+
+RECIPES: dict[str, TrainConfig] = {}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, loaded: `generator` maps `(B, N_z)` to images, `discriminator` images to reconstructions.
+
+    `history` holds the means over windows of `config.log_every` steps, a column each, `step` the last step of each
+    window; `record` is the whole of run.json, metrics and provenance included.
+    """
+
+    config: TrainConfig
+    generator: Decoder
+    discriminator: Autoencoder
+    step: Tensor
+    history: Record
+    record: dict[str, Any]
+
+    @torch.no_grad()
+    def sample(self, count: int, seed: int = 0) -> Tensor:
+        """Return `count` samples G(z), `(count, C, H, W)` about [-1, 1], of z drawn from `seed`."""
+        z = torch.rand(count, self.config.n_z, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+        return self.generator(z)
+
+
+def windows(history: Record, every: int) -> tuple[Tensor, Record]:
+    """Return the means of each column over successive windows of `every` steps, and the last step of each window."""
+    whole = len(history.k) // every * every
+    means = Record(*(column[:whole].view(-1, every).mean(1) for column in history))
+    return torch.arange(every, whole + 1, every), means
+
+
+def summary(history: Record) -> dict[str, float]:
+    """Return k at the end, and the means of L(x), L(G(z)), their ratio and M over the last tenth of the steps."""
+    last = Record(*(column[-max(len(column) // 10, 1) :].mean() for column in history))
+    values = {
+        "loss_real": last.loss_real,
+        "loss_fake": last.loss_fake,
+        "ratio": last.loss_fake / last.loss_real,
+        "k": history.k[-1],
+        "M": last.M,
+    }
+    return {name: value.item() for name, value in values.items()}
+
+
+def pixel_std(images: Tensor) -> float:
+    """Return how much images differ: the standard deviation over the batch, averaged over pixels and channels.
+
+    Shape: `(B, C, H, W)`; 0 where all are the same picture.
+    """
+    return images.std(0).mean().item()
+
+
+def save_run(trainer: Trainer, folder: Path, *, half: bool = False) -> dict[str, Any]:
+    """Write `run.json`, `history.jsonl`, `generator.safetensors`, `discriminator.safetensors`; return the record.
+
+    `half` stores the weights in float16. Each file is written atomically, run.json last.
+    """
+    config, history = trainer.config, trainer.history
+    networks: dict[str, nn.Module] = {
+        "generator": trainer.sampler,
+        "discriminator": trainer.model.discriminator,
+    }
+    for name, network in networks.items():
+        dtype = torch.float16 if half else torch.float32
+        weights = {key: value.cpu().to(dtype).contiguous() for key, value in network.state_dict().items()}
+        with atomic_write(folder / f"{name}.safetensors") as temporary:
+            save_file(weights, temporary)
+
+    step, means = windows(history, config.log_every)
+    rows = zip(step.tolist(), *(column.tolist() for column in means), strict=True)
+    names = ("step", *Record._fields)
+    with atomic_write(folder / "history.jsonl") as temporary:
+        temporary.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))
+
+    z = trainer.model.noise(256, torch.Generator(trainer.device).manual_seed(config.seed + 2))
+    images = trainer.batches.images
+    some = torch.stack([to_unit(images[i]) for i in range(min(len(images), 256))])
+    record = {
+        "config": config.to_dict(),
+        "seed": config.seed,
+        "steps": trainer.step,
+        "pictures": len(images),
+        "seconds": round(trainer.seconds, 1),
+        "metrics": {
+            **summary(history),
+            "sample_std": pixel_std(trainer.sample(z)),
+            "picture_std": pixel_std(some),
+        },
+        **provenance(trainer.device),
+    }
+    with atomic_write(folder / "run.json") as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
+    return record
+
+
+def load_run(place: str | Path) -> Run:
+    """Load a run's folder, or a committed artifact by its name. No code in the files is run.
+
+    Raises FileNotFoundError where neither is there, ValueError where the weights don't fit the config.
+    """
+    folder = Path(place) if Path(place).is_dir() else artifacts_folder() / place
+    if not (folder / "run.json").is_file():
+        known = ", ".join(sorted(p.parent.name for p in artifacts_folder().glob("*/run.json"))) or "none yet"
+        raise FileNotFoundError(f"no finished run at {place}, nor an artifact of that name (there are: {known})")
+    record = json.loads((folder / "run.json").read_text())
+    config = TrainConfig.from_dict(record["config"])
+    model = Began(config)
+    for name in ("generator", "discriminator"):
+        try:
+            getattr(model, name).load_state_dict(load_file(folder / f"{name}.safetensors"))
+        except Exception as error:  # safetensors has one exception for all, load_state_dict a RuntimeError
+            raise ValueError(f"{folder}/{name}.safetensors does not hold the weights of run.json's config") from error
+    lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    history = Record(*(torch.tensor([line[name] for line in lines]) for name in Record._fields))
+    step = torch.tensor([line["step"] for line in lines])
+    return Run(config, model.generator.eval(), model.discriminator.eval(), step, history, record)
+
+
+def open_data(config: TrainConfig) -> Pictures | Files:
+    """Open the pictures that a config names, as `datasets.open_images` does."""
+    return open_images(
+        config.data, size=config.size, channels=config.channels, count=config.count, broken=config.broken
+    )
+
+
+def artifacts_folder() -> Path:
+    """Return data/artifacts: of the current folder or one above it, else of the repository that holds this package."""
+    here = Path.cwd()
+    for root in (here, *here.parents):
+        if (root / "data/artifacts").is_dir():
+            return root / "data/artifacts"
+    return Path(__file__).resolve().parent.parent / "data/artifacts"
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Return when, where and with what something was computed: date, commit, versions, device."""
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "commit": _commit(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "began")},
+        },
+        "device": where,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _commit() -> str:
+    def git(*command: str) -> str:
+        return subprocess.run(
+            ["git", *command], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"  # installed from a package, or without git

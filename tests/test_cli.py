@@ -1,0 +1,137 @@
+"""The command line as a person uses it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from began.artifacts import load_run
+from began.cli import main
+from began.training import CHECKPOINT, load_checkpoint
+
+PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "shared/faces/faces64.zip"
+SMALL = "--size 16 --n 4 --n-z 8 --count 32 --batch 4 --log-every 5 --device cpu".split()
+
+
+def began(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def train(out: Path, *arguments: str | Path) -> Result:
+    return began("train", "--out", out, *SMALL, *arguments)
+
+
+def test_train_sample_info(tmp_path: Path):
+    run, grid = tmp_path / "run", tmp_path / "grid.png"
+    result = train(run, "--preset", "began_cs", "--steps", 10, "--sample-every", 5)
+    assert result.exit_code == 0, result.output
+    assert "ratio" in result.output
+    left = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert left == {
+        "checkpoint.pt",
+        "run.json",
+        "history.jsonl",
+        "generator.safetensors",
+        "discriminator.safetensors",
+        "samples.png",
+        "samples/000005.png",
+        "samples/000010.png",
+    }
+    assert load_run(run).config.alpha == 0.1
+
+    assert began("sample", "--run", run, "--count", 6, "--out", grid).exit_code == 0
+    assert Image.open(grid).size == (2 * 18 + 2, 3 * 18 + 2)
+    shown = began("info", run)
+    assert json.loads(shown.output)["steps"] == 10
+    assert "torch" in began("info").output
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path):
+    assert train(tmp_path / "whole", "--steps", 14).exit_code == 0
+    assert train(tmp_path / "parts", "--steps", 7).exit_code == 0
+    result = began("train", "--resume", "--out", tmp_path / "parts", "--steps", 14, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    whole, parts = (load_checkpoint(tmp_path / name / CHECKPOINT) for name in ("whole", "parts"))
+    assert torch.equal(whole["history"], parts["history"])
+    for key, value in whole["model"].items():
+        assert torch.equal(value, parts["model"][key])
+
+
+def test_a_run_is_neither_overwritten_nor_changed(tmp_path: Path):
+    assert train(tmp_path, "--steps", 2).exit_code == 0
+    result = train(tmp_path, "--steps", 2)
+    assert result.exit_code == 2
+    assert "holds a run already" in result.output
+    result = began("train", "--resume", "--out", tmp_path, "--gamma", 0.9)
+    assert result.exit_code == 2
+    assert "keeps gamma = 0.5" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--gamma", "2"], "gamma must be at least 0 and at most 1, got 2.0"),
+        (["train", "--size", "20"], "size must be one of"),
+        (["train", "--data", "folder:/nowhere"], "/nowhere"),
+        (["train", "--data", "cats"], "cats"),
+        (["train", "--preset", "dcgan"], "began_cs"),
+        (["train", "--device", "tpu9"], "cpu always can"),
+        (["train", "--resume", "--out", "nowhere"], "no checkpoint at nowhere"),
+        (["sample", "--run", "nowhere"], "no finished run at nowhere"),
+        (["sample", "--run", "x", "--count", "0"], "--count"),
+        (["info", "nowhere"], "no finished run at nowhere"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_gives_one_clear_line(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = began(*arguments)
+    assert result.exit_code in (1, 2)
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert list(tmp_path.rglob("*.pt")) == []
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path):
+    command = [sys.executable, "-m", "began.cli", "train", "--out", str(tmp_path), *SMALL, "--steps", "1000000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    assert process.stderr is not None
+    for line in iter(lambda: process.stderr.read(64), ""):  # the bar shows k once the loop runs
+        if "images/s" in line or time.monotonic() > deadline:
+            break
+    os.kill(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "go on with: began train --resume" in output
+    assert "Traceback" not in errors
+    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] > 0
+
+
+@pytest.mark.skipif(not PHOTOGRAPHS.exists(), reason="needs the photographs beside the repository")
+def test_photographs_train(tmp_path: Path):
+    """On real photographs D learns, G follows at the ratio gamma, and samples differ from one another."""
+    with zipfile.ZipFile(PHOTOGRAPHS) as archive:
+        archive.extractall(tmp_path, [name for name in archive.namelist() if name.endswith("0.jpg")])
+    run, grid = tmp_path / "run", tmp_path / "grid.png"
+    result = began("train", "--data", f"folder:{tmp_path / 'faces64'}", "--out", run, *PHOTOGRAPH_RUN)
+    assert result.exit_code == 0, result.output
+    metrics, history = load_run(run).record["metrics"], load_checkpoint(run / CHECKPOINT)["history"]
+    assert metrics["loss_real"] < history[0, 0] / 2
+    assert abs(metrics["ratio"] - 0.5) < 0.15
+    assert metrics["sample_std"] > metrics["picture_std"] / 3
+    assert began("sample", "--run", run, "--out", grid).exit_code == 0
+    assert np.asarray(Image.open(grid)).std() > 10
+
+
+PHOTOGRAPH_RUN = "--size 16 --n 16 --steps 3000 --lr 5e-4 --device cpu".split()

@@ -1,0 +1,26 @@
+"""Files are whole or not there."""
+
+from pathlib import Path
+
+import pytest
+
+from began.files import atomic_write
+
+
+def test_a_block_that_ends_replaces_the_file(tmp_path: Path):
+    path = tmp_path / "new folder/file.txt"
+    for text in ("one", "two"):
+        with atomic_write(path) as temporary:
+            temporary.write_text(text)
+        assert path.read_text() == text
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_block_that_fails_leaves_the_old_file(tmp_path: Path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="power"), atomic_write(path) as temporary:
+        temporary.write_text("ne")
+        raise RuntimeError("power")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
