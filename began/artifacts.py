@@ -19,7 +19,22 @@ from began.files import atomic_write
 from began.networks import Autoencoder, Decoder
 from began.training import Began, Record, Trainer
 
-RECIPES: dict[str, TrainConfig] = {}
+# Rendered faces spread so widely that G shrinks to one face before k has grown; k_0 and gamma keep it from that (LOG.md)
+_FACES: dict[str, Any] = {
+    "size": 32,
+    "n": 24,
+    "count": 20_000,
+    "steps": 20_000,
+    "gamma": 0.9,
+    "k_0": 0.2,
+    "lr": 2e-4,
+    "ema": 0.999,
+    "sample_every": 1000,
+}
+RECIPES = {
+    "faces32-began": TrainConfig.preset("began", **_FACES),
+    "faces32-began-cs": TrainConfig.preset("began_cs", **_FACES),
+}
 
 
 @dataclass(frozen=True)
@@ -46,9 +61,9 @@ class Run:
 
 def windows(history: Record, every: int) -> tuple[Tensor, Record]:
     """Return the means of each column over successive windows of `every` steps, and the last step of each window."""
-    whole = len(history.k) // every * every
-    means = Record(*(column[:whole].view(-1, every).mean(1) for column in history))
-    return torch.arange(every, whole + 1, every), means
+    count = len(history.k) // every
+    means = Record(*(column[: count * every].view(count, every).mean(1) for column in history))
+    return torch.arange(1, count + 1) * every, means
 
 
 def summary(history: Record) -> dict[str, float]:

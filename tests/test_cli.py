@@ -50,7 +50,7 @@ def test_train_sample_info(tmp_path: Path):
     assert load_run(run).config.alpha == 0.1
 
     assert began("sample", "--run", run, "--count", 6, "--out", grid).exit_code == 0
-    assert Image.open(grid).size == (2 * 18 + 2, 3 * 18 + 2)
+    assert np.asarray(Image.open(grid)).shape[1::-1] == (2 * 18 + 2, 3 * 18 + 2)
     shown = began("info", run)
     assert json.loads(shown.output)["steps"] == 10
     assert "torch" in began("info").output
