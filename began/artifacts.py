@@ -19,15 +19,15 @@ from began.files import atomic_write
 from began.networks import Autoencoder, Decoder
 from began.training import Began, Record, Trainer
 
-# Rendered faces spread so widely that G shrinks to one face before k has grown; k_0 and gamma keep it from that (LOG.md)
+# Rendered faces are so varied that G shrinks to one of them unless gamma is large and k moves fast (LOG.md)
 _FACES: dict[str, Any] = {
     "size": 32,
     "n": 24,
     "count": 20_000,
-    "steps": 20_000,
+    "steps": 14_000,
     "gamma": 0.9,
-    "k_0": 0.2,
-    "lr": 2e-4,
+    "lambda_k": 0.01,
+    "lr": 5e-4,
     "ema": 0.999,
     "sample_every": 1000,
 }

@@ -1,14 +1,16 @@
 """The one style of the book, and one function a kind of figure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from began.artifacts import windows
 from began.datasets import to_pixels
 from began.training import Record
 
@@ -50,6 +52,41 @@ def show_images(images: Tensor, *, columns: int = 8, title: str = "", axes: Axes
     axes.imshow(grid.permute(1, 2, 0), interpolation="nearest")
     axes.set_axis_off()
     axes.set_title(title)
+
+
+def show_rows(rows: Mapping[str, Tensor]) -> Figure:
+    """Draw rows of images, `(B, C, H, W)` about [-1, 1] each and B equal, with their names on the left."""
+    count = len(next(iter(rows.values())))
+    figure, grid = plt.subplots(len(rows), 1, figsize=(WIDTH, len(rows) * (WIDTH - 0.7) / count), squeeze=False)
+    for axes, (name, images) in zip(grid.flat, rows.items(), strict=True):
+        show_images(images, columns=count, axes=axes)
+        axes.text(-0.01, 0.5, name, transform=axes.transAxes, ha="right", va="center", color=COLOURS.get(name, "black"))
+    return figure
+
+
+def show_gammas(histories: Mapping[float, Sequence[Record]], spreads: Mapping[float, Sequence[float]]) -> Figure:
+    """Draw, for each gamma and several seeds, L(G(z)) / L(x) over the steps and how much the samples differ.
+
+    Seeds are thin lines and dots, their median a thick line and a bar; gamma is dashed. Records hold one entry a step.
+    """
+    figure, (ratio, spread) = plt.subplots(1, 2, figsize=(WIDTH, 2.8), width_ratios=[2, 1])
+    colours = plt.get_cmap("viridis")
+    for place, (gamma, runs) in enumerate(histories.items()):
+        colour = colours(0.85 * place / max(len(histories) - 1, 1))
+        curves = [windows(run, 10)[1] for run in runs]
+        ratios = torch.stack([curve.loss_fake / curve.loss_real for curve in curves])
+        steps = 10 * torch.arange(1, ratios.shape[1] + 1)
+        ratio.plot(steps, ratios.T, color=colour, linewidth=0.5, alpha=0.6)
+        ratio.plot(steps, ratios.median(0).values, color=colour, linewidth=2, label=f"gamma = {gamma}")
+        ratio.axhline(gamma, color=colour, linestyle="--", linewidth=1)
+        values = torch.tensor(spreads[gamma])
+        spread.plot([place] * len(values), values, "o", color=colour, markersize=4, alpha=0.7)
+        spread.plot([place - 0.25, place + 0.25], [values.median()] * 2, color=colour, linewidth=2)
+    ratio.set(xlabel="training step", ylabel="L(G(z)) / L(x)", ylim=(0, 2))
+    ratio.legend(fontsize=7)
+    spread.set(xlabel="gamma", ylabel="pixel std over samples", ylim=(0, None))
+    spread.set_xticks(range(len(spreads)), [str(gamma) for gamma in spreads])
+    return figure
 
 
 def show_histories(runs: Mapping[str, tuple[Tensor, Record]], gamma: float) -> Figure:

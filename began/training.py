@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -207,8 +208,8 @@ class Trainer:
         self._read = [rows]
         return Record(*rows.unbind(1))
 
-    def fit(self, steps: int | None = None) -> Record:
-        """Train up to step `steps` (`config.steps` if None) and return the history.
+    def fit(self, steps: int | None = None, *, progress: bool = True) -> Record:
+        """Train up to step `steps` (`config.steps` if None) and return the history, with a progress bar if asked.
 
         Ctrl-C or SIGTERM ends the loop after the step in flight, with everything saved. Raises DivergenceError, naming
         the step, when a loss is no longer finite; the last checkpoint is kept.
@@ -217,7 +218,7 @@ class Trainer:
         start = time.monotonic() - self.seconds
         with (
             stop_signals() as stopped,
-            tqdm(total=goal, initial=self.step, unit="step", desc=config.data) as bar,
+            tqdm(total=goal, initial=self.step, unit="step", desc=config.data, disable=not progress) as bar,
         ):
             for x in self.batches.starting_at(self.step):
                 if self.step >= goal or stopped.is_set():
@@ -291,14 +292,23 @@ class Trainer:
 
     @classmethod
     def resume(
-        cls, path: Path, images: Pictures | Files, *, device: str | torch.device = "cpu", out: Path | None = None
+        cls,
+        path: Path,
+        images: Pictures | Files,
+        *,
+        steps: int | None = None,
+        device: str | torch.device = "cpu",
+        out: Path | None = None,
     ) -> Self:
-        """Return the run of a checkpoint, ready to `fit` on; `images` must be those of the run.
+        """Return the run of a checkpoint, ready to `fit` on, to another number of `steps` if given.
+
+        `images` must be those of the run.
 
         Raises FileNotFoundError, or ValueError where the file is no checkpoint. No code in the file is run.
         """
         state = load_checkpoint(path)
-        trainer = cls(TrainConfig.from_dict(state["config"]), images, device=device, out=out)
+        config = TrainConfig.from_dict(state["config"])
+        trainer = cls(replace(config, steps=steps or config.steps), images, device=device, out=out)
         trainer.model.load_state_dict(state["model"])
         trainer.optimizer.load_state_dict(state["optimizer"])
         trainer.plateau.load_state_dict(state["plateau"])

@@ -20,7 +20,7 @@ from began.cli import main
 from began.training import CHECKPOINT, load_checkpoint
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "shared/faces/faces64.zip"
-SMALL = "--size 16 --n 4 --n-z 8 --count 32 --batch 4 --log-every 5 --device cpu".split()
+SMALL = ["--size=16", "--n=4", "--n-z=8", "--count=32", "--batch=4", "--log-every=5", "--device=cpu"]
 
 
 def began(*arguments: str | Path) -> Result:
@@ -134,4 +134,4 @@ def test_photographs_train(tmp_path: Path):
     assert np.asarray(Image.open(grid)).std() > 10
 
 
-PHOTOGRAPH_RUN = "--size 16 --n 16 --steps 3000 --lr 5e-4 --device cpu".split()
+PHOTOGRAPH_RUN = ["--size", "16", "--n", "16", "--steps", "3000", "--lr", "5e-4", "--device", "cpu"]

@@ -19,8 +19,13 @@ def test_a_block_that_ends_replaces_the_file(tmp_path: Path):
 def test_a_block_that_fails_leaves_the_old_file(tmp_path: Path):
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError, match="power"), atomic_write(path) as temporary:
-        temporary.write_text("ne")
-        raise RuntimeError("power")
+
+    def interrupted() -> None:
+        with atomic_write(path) as temporary:
+            temporary.write_text("ne")
+            raise RuntimeError("power")
+
+    with pytest.raises(RuntimeError, match="power"):
+        interrupted()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

@@ -50,5 +50,5 @@ def test_the_convergence_measure_by_hand(fake, expected):
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"same shape, got \(2, 3\) and \(2, 4\)"):
         distance(torch.zeros(2, 3), torch.zeros(2, 4), "l1")
-    with pytest.raises(ValueError, match="norm must be one of .*got 'l3'"):
+    with pytest.raises(ValueError, match=r"norm must be one of .*got 'l3'"):
         distance(torch.zeros(2, 3), torch.zeros(2, 3), "l3")

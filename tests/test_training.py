@@ -133,7 +133,7 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(alpha, mode):
     assert torch.equal(run.sample(), same.sample())
     assert not torch.equal(histories[0], histories[2])
     k = histories[0][3]
-    assert ((0 <= k) & (k <= 1)).all()
+    assert ((k >= 0) & (k <= 1)).all()
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path):
@@ -152,7 +152,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path):
     assert torch.equal(resumed.sample(), whole.sample())
 
 
-def test_the_learning_rate_halves_when_M_stalls():
+def test_the_learning_rate_halves_when_m_stalls():
     trainer = Trainer(config(steps=60, lr=1e-9, lr_patience=10), pictures())  # nothing is learned at 1e-9
     trainer.fit()
     assert trainer.lr in {1e-9 * 0.5**i for i in range(1, 6)}
