@@ -23,8 +23,9 @@ def option(default: Any, meaning: str, low: float | None = None, high: float = L
 class TrainConfig:
     """A training run, validated on construction: ValueError names the field, its value and what is allowed.
 
-    The defaults train on rendered faces and are sized for a few minutes on two CPU cores; the papers' networks are
-    `size=64, n=128` (or more) with `lr=1e-4`. `PRESETS` holds what distinguishes BEGAN from BEGAN-CS.
+    The defaults suit rendered faces and a few minutes on two CPU cores. The papers, on photographs and for hundreds of
+    thousands of steps: `size=64, n=128` or more, `gamma=0.5, lambda_k=1e-3, lr=1e-4`. `PRESETS` holds what
+    distinguishes BEGAN from BEGAN-CS.
     """
 
     data: str = option("faces", "faces, celeba:DIR, folder:DIR, lfw, olivetti or digits")
@@ -36,12 +37,12 @@ class TrainConfig:
     n_z: int = option(64, "numbers in z and in the code h", 1)
     skip: bool = option(False, "concatenate the decoder's 8x8 tensor at each resolution")
     carry_steps: int = option(0, "steps over which vanishing residuals fade (16000 in the paper); 0 is none", 0)
-    gamma: float = option(0.5, "target of L(G(z)) / L(x)", 0, 1)
-    lambda_k: float = option(1e-3, "gain of the controller of k", 1e-12)
+    gamma: float = option(0.9, "target of L(G(z)) / L(x); the papers show 0.3 to 0.7 on photographs", 0, 1)
+    lambda_k: float = option(1e-2, "gain of the controller of k; 0.001 in the papers' longer runs", 1e-12)
     k_0: float = option(0.0, "first value of k", 0, 1)
     alpha: float = option(0.0, "weight of the latent constraint; 0 is plain BEGAN", 0)
     norm: Norm = option("l1", "norm of the reconstruction loss")
-    steps: int = option(2000, "updates of D and G", 1)
+    steps: int = option(4000, "updates of D and G", 1)
     batch: int = option(16, "images a step", 1)
     lr: float = option(5e-4, "Adam's learning rate at the start", 1e-12)
     beta1: float = option(0.5, "Adam's decay of the first moment", 0, 0.999999)

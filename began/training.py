@@ -1,6 +1,5 @@
 """The training step, fast and word by word, and the loop around it."""
 
-import math
 import signal
 import threading
 import time
@@ -245,12 +244,12 @@ class Trainer:
         last = Record(*(column[-every:] for column in self.history))
         finite = torch.stack([column.isfinite() for column in last]).all(0)
         if not finite.all():
-            first = self.step - every + int(finite.int().argmin())
+            first = self.step - every + 1 + int(finite.int().argmin())
             raise DivergenceError(f"a loss is not finite at step {first}; lower lr (now {self.lr:g}) or gamma")
         mean = Record(*(column.mean() for column in last))
         if self.config.lr_patience:
             self.plateau.step(mean.M.item())
-        speed = (bar.format_dict["rate"] or math.nan) * self.config.batch
+        speed = (self.step - bar.initial) * self.config.batch / bar.format_dict["elapsed"]
         ratio = mean.loss_fake / mean.loss_real
         bar.set_postfix_str(
             f"k {last.k[-1]:.4f}, M {mean.M:.4f}, L(x) {mean.loss_real:.4f}, L(G(z)) {mean.loss_fake:.4f}, "

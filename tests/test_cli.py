@@ -68,13 +68,13 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path):
 
 
 def test_a_run_is_neither_overwritten_nor_changed(tmp_path: Path):
-    assert train(tmp_path, "--steps", 2).exit_code == 0
+    assert train(tmp_path, "--steps", 2, "--gamma", 0.3).exit_code == 0
     result = train(tmp_path, "--steps", 2)
     assert result.exit_code == 2
     assert "holds a run already" in result.output
     result = began("train", "--resume", "--out", tmp_path, "--gamma", 0.9)
     assert result.exit_code == 2
-    assert "keeps gamma = 0.5" in result.output
+    assert "keeps gamma = 0.3" in result.output
 
 
 @pytest.mark.parametrize(
@@ -134,4 +134,4 @@ def test_photographs_train(tmp_path: Path):
     assert np.asarray(Image.open(grid)).std() > 10
 
 
-PHOTOGRAPH_RUN = ["--size", "16", "--n", "16", "--steps", "3000", "--lr", "5e-4", "--device", "cpu"]
+PHOTOGRAPH_RUN = ["--size=16", "--n=16", "--gamma=0.5", "--steps=3000", "--device=cpu"]

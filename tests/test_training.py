@@ -23,7 +23,7 @@ from began.training import (
     train_step,
 )
 
-SMALL = {"size": 16, "n": 4, "n_z": 8, "batch": 4, "log_every": 5, "steps": 12}
+SMALL = {"size": 16, "n": 4, "gamma": 0.5, "lambda_k": 1e-3, "n_z": 8, "batch": 4, "log_every": 5, "steps": 12}
 
 
 def config(**changes) -> TrainConfig:
