@@ -2,4 +2,4 @@
 
 import torch
 
-torch.set_num_threads(1)  # two test processes share two cores; torch's threads wait in a loop where they outnumber these
+torch.set_num_threads(1)  # two test processes share two cores, and waiting threads of torch keep a core busy

@@ -1,0 +1,19 @@
+"""Draws the picture of the landing page from the committed artifacts: `python book/cover.py`."""
+
+from pathlib import Path
+
+from began import plots
+from began.artifacts import load_run
+from began.datasets import to_unit
+from began.faces import rendered_faces
+
+COLUMNS = 12
+
+if __name__ == "__main__":
+    plots.use_style()
+    rows = {"real": to_unit(rendered_faces(COLUMNS, 32, seed=1))}
+    for name, artifact in (("BEGAN", "faces32-began"), ("BEGAN-CS", "faces32-began-cs")):
+        rows[name] = load_run(artifact).sample(COLUMNS)
+    target = Path(__file__).parent / "_static/faces.png"
+    plots.show_rows(rows).savefig(target, dpi=200)
+    print(target)
