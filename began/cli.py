@@ -90,7 +90,7 @@ def train(preset: str, out: Path | None, resume: bool, device: torch.device, **g
     elif checkpoint.exists():
         raise click.UsageError(f"{out} holds a run already: --resume goes on with it, another --out starts anew")
     out.mkdir(parents=True, exist_ok=True)
-    _fit(_trainer(config, device, out), out)
+    _fit(_trainer(config, device, out), out, f"began train --resume --out {out}")
 
 
 def _trainer(config: TrainConfig, device: torch.device, out: Path) -> Trainer:
@@ -110,10 +110,10 @@ def _resumed(checkpoint: Path, changes: dict[str, Any]) -> TrainConfig:
     return dataclasses.replace(config, steps=changes.get("steps", config.steps))
 
 
-def _fit(trainer: Trainer, out: Path, *, half: bool = False) -> None:
+def _fit(trainer: Trainer, out: Path, go_on: str, *, half: bool = False) -> None:
     trainer.fit()
     if trainer.step < trainer.config.steps:
-        click.echo(f"stopped at step {trainer.step}; go on with: began train --resume --out {out}")
+        click.echo(f"stopped at step {trainer.step}; go on with: {go_on}")
         raise SystemExit(128 + signal.SIGINT)
     record = save_run(trainer, out, half=half)
     trainer.save_samples(out / "samples.png")
@@ -156,7 +156,7 @@ def artifacts(names: tuple[str, ...], device: torch.device) -> None:
     """Train the artifacts that the book shows again, all or some; a stopped one goes on where it was."""
     for name in names or RECIPES:
         config, work = RECIPES[name], Path("runs/artifacts") / name
-        _fit(_trainer(config, device, work), artifacts_folder() / name, half=True)
+        _fit(_trainer(config, device, work), artifacts_folder() / name, f"began artifacts {name}", half=True)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def show_images(images: Tensor, *, columns: int = 8, title: str = "", axes: Axes
     grid = make_grid(to_pixels(images.detach().cpu()), nrow=columns, padding=1, pad_value=255)
     if axes is None:
         _, axes = plt.subplots(figsize=(WIDTH, WIDTH * grid.shape[1] / grid.shape[2] + 0.25 * bool(title)))
-    axes.imshow(grid.permute(1, 2, 0), interpolation="nearest")
+    axes.imshow(grid.permute(1, 2, 0).numpy(), interpolation="nearest")
     axes.set_axis_off()
     axes.set_title(title)
 

@@ -1,0 +1,70 @@
+"""Figures: what is drawn, in which colours, and that a figure saves."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pytest
+import torch
+
+from began import plots
+from began.training import Record
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    backend = mpl.get_backend()
+    plt.switch_backend("agg")
+    with mpl.rc_context():
+        yield
+    plt.close("all")
+    plt.switch_backend(backend)
+
+
+def history(steps: int, ratio: float) -> Record:
+    loss = torch.linspace(1, 0.5, steps)
+    return Record(loss, ratio * loss, loss, loss / 10, 2 * loss)
+
+
+def test_images_keep_their_colours_and_order():
+    images = torch.stack([torch.full((3, 4, 4), value) for value in (-1.0, 1.0, 0.0)])
+    plots.show_images(images, columns=3, title="grey")
+    (drawn,) = plt.gca().images
+    row = drawn.get_array()[2]
+    assert [row[2][0], row[7][0], row[12][0]] == [0, 255, 128]
+    assert plt.gca().get_title() == "grey"
+
+
+def test_rows_carry_the_names_in_the_models_colours():
+    rows = {"real": torch.zeros(4, 1, 8, 8), "BEGAN-CS": torch.zeros(4, 1, 8, 8)}
+    figure = plots.show_rows(rows)
+    labels = {text.get_text(): text.get_color() for axes in figure.axes for text in axes.texts}
+    assert labels == {"real": "#000000", "BEGAN-CS": "#D55E00"}
+
+
+def test_histories_show_the_target_dashed(tmp_path: Path):
+    figure = plots.show_histories({"BEGAN": (torch.arange(1, 51), history(50, 0.6))}, gamma=0.7)
+    ratio = figure.axes[1]
+    target = [line for line in ratio.lines if line.get_linestyle() == "--"]
+    assert [line.get_ydata()[0] for line in target] == [0.7]
+    torch.testing.assert_close(torch.as_tensor(ratio.lines[0].get_ydata()), torch.full((50,), 0.6))
+    figure.savefig(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_gammas_show_every_seed_and_the_median():
+    runs = {0.3: [history(100, r) for r in (0.2, 0.3, 0.5)], 0.9: [history(100, r) for r in (0.8, 0.9, 1.0)]}
+    figure = plots.show_gammas(runs, {0.3: [0.1, 0.2, 0.6], 0.9: [0.3, 0.4, 0.5]})
+    ratio, spread = figure.axes
+    thick = [line for line in ratio.lines if line.get_linewidth() == 2]
+    assert [round(float(line.get_ydata()[-1]), 6) for line in thick] == [0.3, 0.9]
+    assert len(ratio.lines) == 2 * (3 + 1 + 1)
+    bars = [float(line.get_ydata()[0]) for line in spread.lines if line.get_marker() != "o"]
+    assert bars == pytest.approx([0.2, 0.4])
+
+
+def test_a_model_keeps_one_colour_and_no_two_share_one():
+    assert len(set(plots.COLOURS.values())) == len(plots.COLOURS)
+    plots.use_style()
+    assert plt.rcParams["axes.grid"]
