@@ -23,7 +23,7 @@ _FACES: dict[str, Any] = {"size": 32, "n": 24, "count": 20_000, "lr": 5e-4, "ema
 RECIPES = {
     # at BEGAN-CS's gamma and lambda, BEGAN draws one face only (LOG.md)
     "faces32-began": TrainConfig.preset("began", gamma=1.0, lambda_k=0.03, steps=10_000, **_FACES),
-    "faces32-began-cs": TrainConfig.preset("began_cs", gamma=0.9, lambda_k=0.01, steps=14_000, **_FACES),
+    "faces32-began-cs": TrainConfig.preset("began_cs", gamma=0.9, lambda_k=0.01, steps=10_000, **_FACES),
 }
 
 

@@ -24,7 +24,7 @@ COLOURS = {  # Okabe and Ito's palette, told apart by readers of every colour vi
     "BEGAN": "#0072B2",
     "BEGAN-CS": "#D55E00",
 }
-DASHES = {"BEGAN": "-", "BEGAN-CS": "--", "WGAN-GP": "-.", "EBGAN": ":", "VEEGAN": (0, (5, 1, 1, 1, 1, 1))}
+MARKERS = {"BEGAN": "o", "BEGAN-CS": "s", "GAN": "x", "WGAN-GP": "^", "EBGAN": "v", "VEEGAN": "D"}  # repeat the colour
 STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
     "figure.constrained_layout.use": True,
@@ -89,22 +89,22 @@ def show_gammas(histories: Mapping[float, Sequence[Record]], spreads: Mapping[fl
     return figure
 
 
-def show_histories(runs: Mapping[str, tuple[Tensor, Record]], gamma: float) -> Figure:
+def show_histories(runs: Mapping[str, tuple[Tensor, Record, float]]) -> Figure:
     """Draw L(x) and L(G(z)), their ratio, k and M over the steps, of runs by model name.
 
-    Each run is `(step, history)`, columns of equal length, as `artifacts.windows` returns them. The dashed line beside
-    the ratio is gamma; L(G(z)) is the paler line.
+    Each run is `(step, history, gamma)`, the first two columns of equal length, as `artifacts.windows` returns them.
+    L(G(z)) is the paler line; gamma is dashed beside the ratio.
     """
     figure, grid = plt.subplots(2, 2, figsize=(WIDTH, 4.0), sharex=True)
     losses, ratio, k, M = grid.flat
-    for name, (step, history) in runs.items():
-        line = {"color": COLOURS.get(name), "linestyle": DASHES.get(name, "-")}
+    for name, (step, history, gamma) in runs.items():
+        line = {"color": COLOURS.get(name), "marker": MARKERS.get(name), "markevery": 0.2, "markersize": 4}
         losses.plot(step, history.loss_real, **line, label=f"L(x), {name}")
         losses.plot(step, history.loss_fake, **line, alpha=0.5, label=f"L(G(z)), {name}")
         ratio.plot(step, history.loss_fake / history.loss_real, **line, label=name)
-        k.plot(step, history.k, **line, label=name)
-        M.plot(step, history.M, **line, label=name)
-    ratio.axhline(gamma, color="0.3", linestyle="--", linewidth=1, label="gamma")
+        ratio.axhline(gamma, color=COLOURS.get(name), linestyle="--", linewidth=1, label=f"gamma, {name}")
+        k.plot(step, history.k, **line)
+        M.plot(step, history.M, **line)
     for axes, title in (
         (losses, "reconstruction losses"),
         (ratio, "L(G(z)) / L(x)"),

@@ -44,7 +44,7 @@ def test_rows_carry_the_names_in_the_models_colours():
 
 
 def test_histories_show_the_target_dashed(tmp_path: Path):
-    figure = plots.show_histories({"BEGAN": (torch.arange(1, 51), history(50, 0.6))}, gamma=0.7)
+    figure = plots.show_histories({"BEGAN": (torch.arange(1, 51), history(50, 0.6), 0.7)})
     ratio = figure.axes[1]
     target = [line for line in ratio.lines if line.get_linestyle() == "--"]
     assert [line.get_ydata()[0] for line in target] == [0.7]
