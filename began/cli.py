@@ -4,6 +4,8 @@ import dataclasses
 import json
 import logging
 import platform
+import shlex
+import shutil
 import signal
 from collections.abc import Callable
 from importlib.metadata import version
@@ -90,7 +92,7 @@ def train(preset: str, out: Path | None, resume: bool, device: torch.device, **g
     elif checkpoint.exists():
         raise click.UsageError(f"{out} holds a run already: --resume goes on with it, another --out starts anew")
     out.mkdir(parents=True, exist_ok=True)
-    _fit(_trainer(config, device, out), out, f"began train --resume --out {out}")
+    _fit(_trainer(config, device, out), out, f"began train --resume --out {shlex.quote(str(out))} --device {device}")
 
 
 def _trainer(config: TrainConfig, device: torch.device, out: Path) -> Trainer:
@@ -103,11 +105,15 @@ def _trainer(config: TrainConfig, device: torch.device, out: Path) -> Trainer:
 
 def _resumed(checkpoint: Path, changes: dict[str, Any]) -> TrainConfig:
     """Return a checkpoint's config, with another number of steps if given; nothing else may change."""
-    config = TrainConfig.from_dict(load_checkpoint(checkpoint)["config"])
+    state = load_checkpoint(checkpoint)
+    config = TrainConfig.from_dict(state["config"])
     for name, value in changes.items():
         if name != "steps" and value != getattr(config, name):
             raise click.UsageError(f"--resume keeps {name} = {getattr(config, name)!r}, got {value!r}; start anew")
-    return dataclasses.replace(config, steps=changes.get("steps", config.steps))
+    steps = changes.get("steps", config.steps)
+    if steps < state["step"]:
+        raise click.UsageError(f"--steps must be at least {state['step']}, where the run is, got {steps}")
+    return dataclasses.replace(config, steps=steps)
 
 
 def _fit(trainer: Trainer, out: Path, go_on: str, *, half: bool = False) -> None:
@@ -149,6 +155,14 @@ def info(run: str | None) -> None:
     click.echo(f"artifacts in {artifacts_folder()}: {', '.join(names) or 'none'}")
 
 
+def _can_go_on(checkpoint: Path, config: TrainConfig) -> bool:
+    """Whether a checkpoint is of this config and not at its end."""
+    if not checkpoint.exists():
+        return False
+    state = load_checkpoint(checkpoint)
+    return state["config"] == config.to_dict() and state["step"] < config.steps
+
+
 @main.command()
 @click.argument("names", nargs=-1, type=click.Choice(list(RECIPES)))
 @device_option
@@ -156,6 +170,8 @@ def artifacts(names: tuple[str, ...], device: torch.device) -> None:
     """Train the artifacts that the book shows again, all or some; a stopped one goes on where it was."""
     for name in names or RECIPES:
         config, work = RECIPES[name], Path("runs/artifacts") / name
+        if not _can_go_on(work / CHECKPOINT, config):
+            shutil.rmtree(work, ignore_errors=True)
         _fit(_trainer(config, device, work), artifacts_folder() / name, f"began artifacts {name}", half=True)
 
 

@@ -500,7 +500,7 @@ def rendered_faces(count: int, size: int, *, seed: int = 0, start: int = 0, prog
     try:
         with ThreadPoolExecutor(threads) as pool:
             drawn = pool.map(draw, blocks)
-            for _ in tqdm(drawn, total=len(blocks), unit="block", disable=not progress):
+            for _ in tqdm(drawn, total=len(blocks), unit="block", delay=2, disable=not progress):
                 pass
     finally:
         torch.set_num_threads(threads)

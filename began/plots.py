@@ -54,12 +54,13 @@ def show_images(images: Tensor, *, columns: int = 8, title: str = "", axes: Axes
     axes.set_title(title)
 
 
-def show_rows(rows: Mapping[str, Tensor]) -> Figure:
-    """Draw rows of images, `(B, C, H, W)` about [-1, 1] each and B equal, with their names on the left."""
-    count = len(next(iter(rows.values())))
-    figure, grid = plt.subplots(len(rows), 1, figsize=(WIDTH, len(rows) * (WIDTH - 0.7) / count), squeeze=False)
+def show_rows(rows: Mapping[str, Tensor], *, columns: int) -> Figure:
+    """Draw blocks of images, `(B, C, H, W)` about [-1, 1] each and B equal, with their names on the left."""
+    lines = -(-len(next(iter(rows.values()))) // columns)
+    height = len(rows) * lines * (WIDTH - 0.7) / columns
+    figure, grid = plt.subplots(len(rows), 1, figsize=(WIDTH, height), squeeze=False)
     for axes, (name, images) in zip(grid.flat, rows.items(), strict=True):
-        show_images(images, columns=count, axes=axes)
+        show_images(images, columns=columns, axes=axes)
         axes.text(-0.01, 0.5, name, transform=axes.transAxes, ha="right", va="center", color=COLOURS.get(name, "black"))
     return figure
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -28,7 +29,7 @@ CHECKPOINT = "checkpoint.pt"
 
 
 class Record(NamedTuple):
-    """What is kept of each step: scalars, or a column of the history each."""
+    """What is kept of each step, k as it is after it: scalars, or a column of the history each."""
 
     loss_real: Tensor
     loss_fake: Tensor
@@ -75,7 +76,6 @@ def reference_gradients(model: Began, x: Tensor, z_D: Tensor, z_G: Tensor) -> Lo
     Returns L(x), L(G(z_G)) and L_c. Shapes: x `(B, ...)`, z_D and z_G `(B, N_z)`.
     """
     G, D = model.generator, model.discriminator
-    theta_G, theta_D = list(G.parameters()), list(D.parameters())
 
     def loss(v: Tensor) -> Tensor:
         return reconstruction_loss(v, D(v), model.norm).mean()
@@ -85,9 +85,9 @@ def reference_gradients(model: Began, x: Tensor, z_D: Tensor, z_G: Tensor) -> Lo
     losses_D = Losses(loss(x), loss(v), constraint)
     L_D = discriminator_loss(losses_D, model.equilibrium.k, model.alpha)
     L_G = generator_loss(losses_D._replace(fake=loss(G(z_G))))
-    for parameters, objective in ((theta_D, L_D), (theta_G, L_G)):
-        for parameter, gradient in zip(parameters, torch.autograd.grad(objective, parameters), strict=True):
-            parameter.grad = gradient
+    model.zero_grad(set_to_none=True)
+    L_D.backward(inputs=list(D.parameters()))
+    L_G.backward(inputs=list(G.parameters()))
     return Losses(losses_D.real.detach(), L_G.detach(), constraint.detach())
 
 
@@ -143,7 +143,7 @@ def train_step(
     M = model.equilibrium.update(losses.real, losses.fake)
     for stack in model.stacks():
         stack.decay_carry()
-    return Record(*losses, model.equilibrium.k, M)
+    return Record(*losses, model.equilibrium.k.clone(), M)
 
 
 class DivergenceError(FloatingPointError):
@@ -167,11 +167,13 @@ class Trainer:
         out: Path | None = None,
     ):
         self.config, self.device, self.out = config, torch.device(device), out
-        shape, expected = tuple(images[0].shape), (config.channels, config.size, config.size)
+        self.batches = Batches(images, config.batch, device=self.device, seed=config.seed)
+        shape, expected = tuple(self.batches.images[0].shape), (config.channels, config.size, config.size)
         if shape != expected:
             raise ValueError(f"images must have the shape {expected} that the config asks for, got {shape}")
-        self.batches = Batches(images, config.batch, device=self.device, seed=config.seed)
-        self.model = Began(config, torch.Generator().manual_seed(config.seed))
+        # independent streams: noise drawn with the seed of the weights would repeat them
+        weights, noise, grid = (int(seed) for seed in np.random.SeedSequence(config.seed).generate_state(3))
+        self.model = Began(config, torch.Generator().manual_seed(weights))
         self.model.to(self.device).to(memory_format=torch.channels_last)
         players = self.model.generator, self.model.discriminator
         self.optimizer = torch.optim.Adam(
@@ -180,15 +182,16 @@ class Trainer:
             betas=(config.beta1, 0.999),
             fused=True,
         )
-        patience = max(config.lr_patience // config.log_every, 1)
+        patience = max(config.lr_patience // config.log_every - 1, 0)  # it acts when more readings than this were bad
         self.plateau = ReduceLROnPlateau(self.optimizer, factor=0.5, patience=patience, threshold=1e-3, eps=0)
         self.average = (
             AveragedModel(self.model.generator, multi_avg_fn=get_ema_multi_avg_fn(config.ema)) if config.ema else None
         )
-        self.rng = torch.Generator(self.device).manual_seed(config.seed)
-        self.sample_z = self.model.noise(64, torch.Generator(self.device).manual_seed(config.seed + 1))
+        self.rng = torch.Generator(self.device).manual_seed(noise)
+        self.sample_z = self.model.noise(64, torch.Generator(self.device).manual_seed(grid))
         self.step = 0
         self.seconds = 0.0
+        self._checked = 0
         self._unread: list[Tensor] = []
         self._read: list[Tensor] = []
 
@@ -214,10 +217,10 @@ class Trainer:
         the step, when a loss is no longer finite; the last checkpoint is kept.
         """
         config, goal = self.config, self.config.steps if steps is None else steps
-        start = time.monotonic() - self.seconds
+        first, start = self.step, time.monotonic() - self.seconds
         with (
             stop_signals() as stopped,
-            tqdm(total=goal, initial=self.step, unit="step", desc=config.data, disable=not progress) as bar,
+            tqdm(total=goal, initial=first, unit="step", desc=config.data, disable=not progress) as bar,
         ):
             for x in self.batches.starting_at(self.step):
                 if self.step >= goal or stopped.is_set():
@@ -234,26 +237,36 @@ class Trainer:
                 if self.out and self.step % config.sample_every == 0:
                     self.save_samples(self.out / f"samples/{self.step:06d}.png")
                 if self.out and self.step % config.checkpoint_every == 0:
-                    self.save(self.out / CHECKPOINT)
+                    self._checkpoint(self.out)
+            bar.update(self.step - bar.n)
+        self._check()
         if self.out:
-            self.save(self.out / CHECKPOINT)
+            self._checkpoint(self.out)
         return self.history
 
-    def _log(self, bar: tqdm) -> None:
-        every = self.config.log_every
-        last = Record(*(column[-every:] for column in self.history))
-        finite = torch.stack([column.isfinite() for column in last]).all(0)
+    def _checkpoint(self, out: Path) -> None:
+        self._check()
+        self.save(out / CHECKPOINT)
+
+    def _check(self) -> None:
+        """Raise DivergenceError where a number in the history since the last check is not finite."""
+        rows = torch.stack([column[self._checked :] for column in self.history])
+        finite = rows.isfinite().all(0)
         if not finite.all():
-            first = self.step - every + 1 + int(finite.int().argmin())
+            first = self._checked + 1 + int(finite.int().argmin())
             raise DivergenceError(f"a loss is not finite at step {first}; lower lr (now {self.lr:g}) or gamma")
+        self._checked = self.step
+
+    def _log(self, bar: tqdm) -> None:
+        self._check()
+        last = Record(*(column[-self.config.log_every :] for column in self.history))
         mean = Record(*(column.mean() for column in last))
         if self.config.lr_patience:
             self.plateau.step(mean.M.item())
-        speed = (self.step - bar.initial) * self.config.batch / bar.format_dict["elapsed"]
-        ratio = mean.loss_fake / mean.loss_real
+        speed = self.step * self.config.batch / self.seconds
         bar.set_postfix_str(
             f"k {last.k[-1]:.4f}, M {mean.M:.4f}, L(x) {mean.loss_real:.4f}, L(G(z)) {mean.loss_fake:.4f}, "
-            f"ratio {ratio:.3f}, {speed:.0f} images/s",
+            f"ratio {mean.loss_fake / mean.loss_real:.3f}, {speed:.0f} images/s",
             refresh=False,
         )
         bar.update(self.step - bar.n)
@@ -277,6 +290,7 @@ class Trainer:
         """Write a checkpoint, atomically."""
         state = {
             "config": self.config.to_dict(),
+            "device": self.device.type,
             "step": self.step,
             "seconds": self.seconds,
             "model": self.model.state_dict(),
@@ -301,11 +315,12 @@ class Trainer:
     ) -> Self:
         """Return the run of a checkpoint, ready to `fit` on, to another number of `steps` if given.
 
-        `images` must be those of the run.
-
-        Raises FileNotFoundError, or ValueError where the file is no checkpoint. No code in the file is run.
+        `images` must be those of the run. Raises FileNotFoundError, or ValueError where the file is no checkpoint or
+        the run was on another kind of device, whose random numbers differ. No code in the file is run.
         """
         state = load_checkpoint(path)
+        if (kind := torch.device(device).type) != state["device"]:
+            raise ValueError(f"device must be {state['device']}, where the run was, got {kind}")
         config = TrainConfig.from_dict(state["config"])
         trainer = cls(replace(config, steps=steps or config.steps), images, device=device, out=out)
         trainer.model.load_state_dict(state["model"])
@@ -315,7 +330,8 @@ class Trainer:
             trainer.average.load_state_dict(state["average"])
         trainer.rng.set_state(state["rng"])
         trainer._read = [state["history"].T]
-        trainer.step, trainer.seconds = state["step"], state["seconds"]
+        trainer.step = trainer._checked = state["step"]
+        trainer.seconds = state["seconds"]
         return trainer
 
 
@@ -330,7 +346,7 @@ def load_checkpoint(path: Path) -> dict:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch has no class of its own for files that it can't read
         raise ValueError(f"{path} is not a checkpoint that can be read: {str(error).splitlines()[0]}") from error
-    if not isinstance(state, dict) or not {"config", "step", "model", "history"} <= state.keys():
+    if not isinstance(state, dict) or not {"config", "device", "step", "model"} <= state.keys():
         raise ValueError(f"{path} is not a checkpoint of a training run")
     return state
 

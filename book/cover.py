@@ -15,5 +15,5 @@ if __name__ == "__main__":
     for name, artifact in (("BEGAN", "faces32-began"), ("BEGAN-CS", "faces32-began-cs")):
         rows[name] = load_run(artifact).sample(COLUMNS)
     target = Path(__file__).parent / "_static/faces.png"
-    plots.show_rows(rows).savefig(target, dpi=200)
+    plots.show_rows(rows, columns=COLUMNS).savefig(target, dpi=200)
     print(target)

@@ -1,5 +1,6 @@
 """The command line as a person uses it."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -15,8 +16,9 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from began.artifacts import load_run
+from began.artifacts import RECIPES, load_run
 from began.cli import main
+from began.config import TrainConfig
 from began.training import CHECKPOINT, load_checkpoint
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "shared/faces/faces64.zip"
@@ -75,6 +77,27 @@ def test_a_run_is_neither_overwritten_nor_changed(tmp_path: Path):
     result = began("train", "--resume", "--out", tmp_path, "--gamma", 0.9)
     assert result.exit_code == 2
     assert "keeps gamma = 0.3" in result.output
+    result = began("train", "--resume", "--out", tmp_path, "--steps", 1)
+    assert result.exit_code == 2
+    assert "--steps must be at least 2" in result.output
+
+
+def test_artifacts_train_again_and_go_on_only_where_they_stopped(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/artifacts").mkdir(parents=True)
+    name = "faces32-began"
+    config = TrainConfig(size=16, n=4, n_z=8, count=32, batch=4, log_every=5, steps=6)
+    monkeypatch.setitem(RECIPES, name, config)
+    files = []
+    for _ in range(2):  # the second time there is nothing to go on with
+        result = began("artifacts", name, "--device", "cpu")
+        assert result.exit_code == 0, result.output
+        assert load_run(name).config == config
+        files.append((tmp_path / "runs/artifacts" / name / CHECKPOINT).stat().st_ino)
+    assert files[0] != files[1]
+    monkeypatch.setitem(RECIPES, name, dataclasses.replace(config, gamma=0.3))
+    assert began("artifacts", name, "--device", "cpu").exit_code == 0
+    assert load_run(name).config.gamma == 0.3
 
 
 @pytest.mark.parametrize(

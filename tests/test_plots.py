@@ -38,7 +38,7 @@ def test_images_keep_their_colours_and_order():
 
 def test_rows_carry_the_names_in_the_models_colours():
     rows = {"real": torch.zeros(4, 1, 8, 8), "BEGAN-CS": torch.zeros(4, 1, 8, 8)}
-    figure = plots.show_rows(rows)
+    figure = plots.show_rows(rows, columns=2)
     labels = {text.get_text(): text.get_color() for axes in figure.axes for text in axes.texts}
     assert labels == {"real": "#000000", "BEGAN-CS": "#D55E00"}
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torchvision.utils import save_image
 
 from began.config import TrainConfig
-from began.datasets import Pictures
+from began.datasets import Pictures, open_images
 from began.training import (
     CHECKPOINT,
     Began,
@@ -90,6 +91,20 @@ def test_no_loss_moves_the_other_player(step):
     (x - model.discriminator(x)).abs().mean().backward()
     for a, b in zip(without_fake, gradients(model.discriminator), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-15)
+
+
+def test_a_fast_step_ends_where_a_reference_step_does():
+    """Adam included, in the memory layout of a run: gradients laid out otherwise would move the wrong weights."""
+    ends = []
+    for gradients_of in (fast_gradients, lambda m, x, z: reference_gradients(m, x, z, z)):
+        trainer = Trainer(config(alpha=0.1, k_0=0.3), pictures())
+        model = trainer.model.double()
+        x = next(trainer.batches.starting_at(0)).double().contiguous(memory_format=torch.channels_last)
+        gradients_of(model, x, model.noise(4, torch.Generator().manual_seed(0)))
+        trainer.optimizer.step()
+        ends.append([parameter.clone() for parameter in model.parameters()])
+    for fast, reference in zip(*ends, strict=True):
+        torch.testing.assert_close(fast, reference, rtol=0, atol=1e-6)  # a step is 5e-4
 
 
 def test_a_step_moves_both_players_and_k():
@@ -199,6 +214,42 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
         trainer.fit()
     assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == 7
     assert (tmp_path / "samples/000005.png").stat().st_size > 0
+
+
+def test_a_loss_that_is_not_finite_is_seen_between_readings_too(tmp_path: Path):
+    trainer = Trainer(config(log_every=100, steps=3), pictures(), out=tmp_path)
+    trainer.fit(1, progress=False)
+    with torch.no_grad():
+        next(trainer.model.generator.parameters()).fill_(float("nan"))
+    with pytest.raises(DivergenceError, match="step 2"):
+        trainer.fit(progress=False)
+    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == 1
+
+
+def test_a_run_stays_on_its_kind_of_device(tmp_path: Path):
+    Trainer(config(), pictures(), out=tmp_path).fit(1)
+    state = load_checkpoint(tmp_path / CHECKPOINT)
+    torch.save({**state, "device": "cuda"}, tmp_path / "cuda.pt")
+    with pytest.raises(ValueError, match="device must be cuda, where the run was, got cpu"):
+        Trainer.resume(tmp_path / "cuda.pt", pictures())
+
+
+def test_a_broken_first_picture_can_be_skipped(tmp_path: Path):
+    for index in range(5):
+        save_image(torch.rand(3, 16, 16), tmp_path / f"{index}.png")
+    (tmp_path / "0.png").write_bytes(b"broken")
+    trainer = Trainer(config(steps=2), open_images(f"folder:{tmp_path}", size=16, broken="skip"))
+    assert len(trainer.batches.images) == 4
+    assert len(trainer.fit(progress=False).k) == 2
+
+
+def test_weights_noise_and_sample_grid_are_independent():
+    trainers = [Trainer(config(seed=seed), pictures()) for seed in (0, 1)]
+    first_noise = [trainer.model.noise(64, trainer.rng) for trainer in trainers]
+    assert not torch.equal(trainers[0].sample_z, first_noise[1])
+    weights = trainers[0].model.generator.from_code.weight[:64]
+    correlation = torch.corrcoef(torch.stack([weights.flatten(), first_noise[0][: len(weights)].flatten()]))[0, 1]
+    assert abs(correlation) < 0.3
 
 
 def test_pictures_that_do_not_fit_the_config_are_refused():
