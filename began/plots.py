@@ -57,8 +57,10 @@ def show_images(images: Tensor, *, columns: int = 8, title: str = "", axes: Axes
 def show_rows(rows: Mapping[str, Tensor], *, columns: int) -> Figure:
     """Draw blocks of images, `(B, C, H, W)` about [-1, 1] each and B equal, with their names on the left."""
     lines = -(-len(next(iter(rows.values()))) // columns)
-    height = len(rows) * lines * (WIDTH - 0.7) / columns
-    figure, grid = plt.subplots(len(rows), 1, figsize=(WIDTH, height), squeeze=False)
+    left = 0.75  # inches, for the names
+    height = len(rows) * (lines * (WIDTH - left) / columns + 0.06)
+    figure, grid = plt.subplots(len(rows), 1, figsize=(WIDTH, height), squeeze=False, layout="none")
+    figure.subplots_adjust(left=left / WIDTH, right=1, bottom=0, top=1, hspace=0.03)
     for axes, (name, images) in zip(grid.flat, rows.items(), strict=True):
         show_images(images, columns=columns, axes=axes)
         axes.text(-0.01, 0.5, name, transform=axes.transAxes, ha="right", va="center", color=COLOURS.get(name, "black"))
