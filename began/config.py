@@ -42,7 +42,7 @@ class TrainConfig:
     k_0: float = option(0.0, "first value of k", 0, 1)
     alpha: float = option(0.0, "weight of the latent constraint; 0 is plain BEGAN", 0)
     norm: Norm = option("l1", "norm of the reconstruction loss")
-    steps: int = option(4000, "updates of D and G", 1)
+    steps: int = option(3500, "updates of D and G", 1)
     batch: int = option(16, "images a step", 1)
     lr: float = option(5e-4, "Adam's learning rate at the start", 1e-12)
     beta1: float = option(0.5, "Adam's decay of the first moment", 0, 0.999999)
