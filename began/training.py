@@ -237,16 +237,12 @@ class Trainer:
                 if self.out and self.step % config.sample_every == 0:
                     self.save_samples(self.out / f"samples/{self.step:06d}.png")
                 if self.out and self.step % config.checkpoint_every == 0:
-                    self._checkpoint(self.out)
+                    self.save(self.out / CHECKPOINT)
             bar.update(self.step - bar.n)
         self._check()
         if self.out:
-            self._checkpoint(self.out)
+            self.save(self.out / CHECKPOINT)
         return self.history
-
-    def _checkpoint(self, out: Path) -> None:
-        self._check()
-        self.save(out / CHECKPOINT)
 
     def _check(self) -> None:
         """Raise DivergenceError where a number in the history since the last check is not finite."""
@@ -287,7 +283,8 @@ class Trainer:
             save_image(self.sample(), temporary, nrow=8, normalize=True, value_range=(-1, 1), format="png")
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint, atomically."""
+        """Write a checkpoint, atomically; DivergenceError, and no file, where a loss is no longer finite."""
+        self._check()
         state = {
             "config": self.config.to_dict(),
             "device": self.device.type,
