@@ -140,7 +140,7 @@ def load_run(place: str | Path) -> Run:
     """
     folder = Path(place) if Path(place).is_dir() else artifacts_folder() / place
     if not (folder / "run.json").is_file():
-        known = ", ".join(sorted(p.parent.name for p in artifacts_folder().glob("*/run.json"))) or "none yet"
+        known = ", ".join(artifact_names()) or "none yet"
         raise FileNotFoundError(f"no finished run at {place}, nor an artifact of that name (there are: {known})")
     record = json.loads((folder / "run.json").read_text())
     config = TrainConfig.from_dict(record["config"])
@@ -170,6 +170,11 @@ def artifacts_folder() -> Path:
         if (root / "data/artifacts").is_dir():
             return root / "data/artifacts"
     return Path(__file__).resolve().parent.parent / "data/artifacts"
+
+
+def artifact_names() -> list[str]:
+    """List the finished runs in `artifacts_folder()`."""
+    return sorted(path.parent.name for path in artifacts_folder().glob("*/run.json"))
 
 
 def provenance(device: torch.device) -> dict[str, Any]:

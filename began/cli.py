@@ -16,7 +16,7 @@ import click
 import torch
 from torchvision.utils import save_image
 
-from began.artifacts import RECIPES, artifacts_folder, load_run, open_data, save_run
+from began.artifacts import RECIPES, artifact_names, artifacts_folder, load_run, open_data, save_run
 from began.config import PRESETS, TrainConfig
 from began.files import atomic_write
 from began.training import CHECKPOINT, Trainer, load_checkpoint
@@ -151,8 +151,7 @@ def info(run: str | None) -> None:
     click.echo(f"began {version('began')}, Python {platform.python_version()}, torch {torch.__version__}")
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     click.echo(f"devices: {', '.join(['cpu', *devices])}")
-    names = sorted(path.parent.name for path in artifacts_folder().glob("*/run.json"))
-    click.echo(f"artifacts in {artifacts_folder()}: {', '.join(names) or 'none'}")
+    click.echo(f"artifacts in {artifacts_folder()}: {', '.join(artifact_names()) or 'none'}")
 
 
 def _can_go_on(checkpoint: Path, config: TrainConfig) -> bool:

@@ -76,9 +76,9 @@ def show_gammas(histories: Mapping[float, Sequence[Record]], spreads: Mapping[fl
     colours = plt.get_cmap("viridis")
     for place, (gamma, runs) in enumerate(histories.items()):
         colour = colours(0.85 * place / max(len(histories) - 1, 1))
+        steps = windows(runs[0], 10)[0]
         curves = [windows(run, 10)[1] for run in runs]
         ratios = torch.stack([curve.loss_fake / curve.loss_real for curve in curves])
-        steps = 10 * torch.arange(1, ratios.shape[1] + 1)
         ratio.plot(steps, ratios.T, color=colour, linewidth=0.5, alpha=0.6)
         ratio.plot(steps, ratios.median(0).values, color=colour, linewidth=2, label=f"gamma = {gamma}")
         ratio.axhline(gamma, color=colour, linestyle="--", linewidth=1)

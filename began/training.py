@@ -193,7 +193,7 @@ class Trainer:
         self.seconds = 0.0
         self._checked = 0
         self._unread: list[Tensor] = []
-        self._read: list[Tensor] = []
+        self._rows = torch.empty(0, len(Record._fields))
 
     @property
     def sampler(self) -> nn.Module:
@@ -204,11 +204,9 @@ class Trainer:
     def history(self) -> Record:
         """All steps so far, a column `(steps,)` each, on the CPU. Reading it waits for the device."""
         if self._unread:
-            self._read.append(torch.stack(self._unread).cpu())
+            self._rows = torch.cat([self._rows, torch.stack(self._unread).cpu()])
             self._unread.clear()
-        rows = torch.cat(self._read) if self._read else torch.empty(0, len(Record._fields))
-        self._read = [rows]
-        return Record(*rows.unbind(1))
+        return Record(*self._rows.unbind(1))
 
     def fit(self, steps: int | None = None, *, progress: bool = True) -> Record:
         """Train up to step `steps` (`config.steps` if None) and return the history, with a progress bar if asked.
@@ -326,7 +324,7 @@ class Trainer:
         if trainer.average:
             trainer.average.load_state_dict(state["average"])
         trainer.rng.set_state(state["rng"])
-        trainer._read = [state["history"].T]
+        trainer._rows = state["history"].T
         trainer.step = trainer._checked = state["step"]
         trainer.seconds = state["seconds"]
         return trainer
