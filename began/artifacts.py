@@ -17,7 +17,8 @@ from began.config import TrainConfig
 from began.datasets import Files, Pictures, open_images, to_unit
 from began.files import atomic_write
 from began.networks import Autoencoder, Decoder
-from began.training import Began, Record, Trainer
+from began.step import Began, Record
+from began.training import Trainer
 
 _FACES: dict[str, Any] = {
     "size": 32,

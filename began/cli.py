@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import os
 import platform
 import shlex
 import shutil
@@ -19,6 +20,7 @@ from torchvision.utils import save_image
 from began.artifacts import RECIPES, artifact_names, artifacts_folder, load_run, open_data, save_run
 from began.config import PRESETS, TrainConfig
 from began.files import atomic_write
+from began.parallel import ALONE, Ranks, joined, lost_contact
 from began.training import CHECKPOINT, Trainer, load_checkpoint
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -54,7 +56,7 @@ def config_options(command: Callable) -> Callable:
 
 def device_option(command: Callable) -> Callable:
     """Add --device, a CUDA device where there is one by default."""
-    default = "cuda" if torch.cuda.is_available() else "cpu"
+    default = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
     return click.option("--device", default=default, show_default=True, callback=_device)(command)
 
 
@@ -82,7 +84,10 @@ def main() -> None:
 @device_option
 @config_options
 def train(preset: str, out: Path | None, resume: bool, device: torch.device, **given: Any) -> None:
-    """Train a model; Ctrl-C saves and stops, --resume goes on."""
+    """Train a model; Ctrl-C saves and stops, --resume goes on.
+
+    On several GPUs: torchrun --nproc-per-node 4 --no-python -- began train ..., the same run as on one.
+    """
     changes = {name: value for name, value in given.items() if value is not None}
     config = TrainConfig.preset(preset, **changes)
     out = out or Path("runs") / f"{preset}-{config.data.partition(':')[0]}"
@@ -92,15 +97,17 @@ def train(preset: str, out: Path | None, resume: bool, device: torch.device, **g
     elif checkpoint.exists():
         raise click.UsageError(f"{out} holds a run already: --resume goes on with it, another --out starts anew")
     out.mkdir(parents=True, exist_ok=True)
-    _fit(_trainer(config, device, out), out, f"began train --resume --out {shlex.quote(str(out))} --device {device}")
+    with joined(device) as ranks:
+        trainer = _trainer(config, device, out, ranks)
+        _fit(trainer, out, f"began train --resume --out {shlex.quote(str(out))} --device {device}")
 
 
-def _trainer(config: TrainConfig, device: torch.device, out: Path) -> Trainer:
+def _trainer(config: TrainConfig, device: torch.device, out: Path, ranks: Ranks = ALONE) -> Trainer:
     """Return the run in `out`, at its checkpoint if it has one."""
     images, checkpoint = open_data(config), out / CHECKPOINT
     if checkpoint.exists():
-        return Trainer.resume(checkpoint, images, steps=config.steps, device=device, out=out)
-    return Trainer(config, images, device=device, out=out)
+        return Trainer.resume(checkpoint, images, steps=config.steps, device=device, out=out, ranks=ranks)
+    return Trainer(config, images, device=device, out=out, ranks=ranks)
 
 
 def _resumed(checkpoint: Path, changes: dict[str, Any]) -> TrainConfig:
@@ -117,7 +124,15 @@ def _resumed(checkpoint: Path, changes: dict[str, Any]) -> TrainConfig:
 
 
 def _fit(trainer: Trainer, out: Path, go_on: str, *, half: bool = False) -> None:
-    trainer.fit()
+    try:
+        trainer.fit()
+    except RuntimeError as error:
+        if not lost_contact(error):
+            raise
+        who = f"rank {trainer.ranks.rank} of {trainer.ranks.count}"
+        raise click.ClickException(f"{who} lost another process at step {trainer.step}; go on with: {go_on}") from error
+    if trainer.ranks.rank:
+        return
     if trainer.step < trainer.config.steps:
         click.echo(f"stopped at step {trainer.step}; go on with: {go_on}")
         raise SystemExit(128 + signal.SIGINT)
@@ -155,11 +170,12 @@ def info(run: str | None) -> None:
 
 
 def _can_go_on(checkpoint: Path, config: TrainConfig) -> bool:
-    """Whether a checkpoint is of this config and not at its end."""
+    """Whether a checkpoint is of this config, whatever precision the run settled on, and not at its end."""
     if not checkpoint.exists():
         return False
     state = load_checkpoint(checkpoint)
-    return state["config"] == config.to_dict() and state["step"] < config.steps
+    run = TrainConfig.from_dict({**state["config"], "precision": config.precision})
+    return run == config and state["step"] < config.steps
 
 
 @main.command()

@@ -12,6 +12,7 @@ from began.networks import SIZES
 Mode = Literal["fast", "reference"]
 LARGEST = sys.float_info.max  # any finite number
 Broken = Literal["stop", "skip"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 def option(default: Any, meaning: str, low: float | None = None, high: float = LARGEST) -> Any:
@@ -31,6 +32,7 @@ class TrainConfig:
     data: str = option("faces", "faces, celeba:DIR, folder:DIR, lfw, olivetti or digits")
     count: int | None = option(None, "pictures to use (all; 8192 rendered faces)", 1)
     broken: Broken = option("stop", "what a picture that can't be read does")
+    flip: bool = option(False, "mirror pictures at random")
     size: int = option(32, f"image height and width: {', '.join(map(str, SIZES))}", 16, 256)
     channels: int = option(3, "1 (grey) or 3 (colour)", 1, 3)
     n: int = option(16, "filters of the first level", 1)
@@ -43,13 +45,15 @@ class TrainConfig:
     alpha: float = option(0.0, "weight of the latent constraint; 0 is plain BEGAN", 0)
     norm: Norm = option("l1", "norm of the reconstruction loss")
     steps: int = option(3500, "updates of D and G", 1)
-    batch: int = option(16, "images a step", 1)
+    batch: int = option(16, "images a step, over all processes", 1)
     lr: float = option(5e-4, "Adam's learning rate at the start", 1e-12)
     beta1: float = option(0.5, "Adam's decay of the first moment", 0, 0.999999)
     lr_patience: int = option(2000, "halve lr when M, read every log_every steps, has stalled this long; 0 is never", 0)
     ema: float = option(0.0, "decay of the moving average of G that is sampled; 0 is none", 0, 0.999999)
     seed: int = option(0, "seed of weights, noise and the order of the pictures", 0)
     mode: Mode = option("fast", "fast: one pass serves both updates; reference: the equations word by word")
+    precision: Precision = option("auto", "of the networks, as autocast does it; auto is the best that the device has")
+    compile: bool = option(False, "use torch.compile")
     log_every: int = option(100, "steps between two readings of the history", 1)
     sample_every: int = option(500, "steps between two sample grids", 1)
     checkpoint_every: int = option(1000, "steps between two checkpoints", 1)

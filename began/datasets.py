@@ -180,17 +180,21 @@ class Batches:
     """An endless sequence of batches: float32 (batch, C, S, S) in [-1, 1] on `device`.
 
     Epoch e is a permutation of the set drawn from (seed, e), and epochs follow one another without a gap: a
-    batch may straddle two of them, and batch t depends on (seed, t) alone.
+    batch may straddle two of them, and batch t depends on (seed, t) alone. With `flip`, each picture is mirrored
+    left to right with probability 1/2, drawn anew in each epoch; the order stays the same. Process `rank` of
+    `ranks` that train together gets its part of each batch, (batch / ranks, C, S, S): the parts in order are the
+    batch of a single process.
     A set that fits into `resident_bytes` is decoded once, kept on the device as uint8 and gathered there. A
     larger one is decoded once to check it (a broken file then shows before the first step, and a permutation
-    knows how many pictures it has), and again in every epoch by `workers` processes, through pinned memory
-    for CUDA; `Pictures` too large for the device are gathered where they are. All ways give the same batches.
+    knows how many pictures it has), and again in every epoch by `workers` processes; `Pictures` too large for the
+    device are gathered where they are. To CUDA they go as uint8, through pinned memory, while the step before
+    computes. All ways give the same batches, and on CUDA none makes the host wait for the device.
     The default limit is half of the device's free memory; where a host does not say what is free, as macOS
     does not, it is 4 GiB.
 
-    Raises ValueError before anything is decoded where `images` is of another class, `batch`, `seed` or
-    `workers` out of range, or the set smaller than a batch; after that for broken pictures (see `Files`), and
-    where those left out leave less than a batch.
+    Raises ValueError before anything is decoded where `images` is of another class, `batch`, `seed`, `rank`,
+    `ranks` or `workers` out of range, `batch` not a multiple of `ranks`, or the set smaller than a batch; after
+    that for broken pictures (see `Files`), and where those left out leave less than a batch.
     """
 
     def __init__(
@@ -200,6 +204,9 @@ class Batches:
         *,
         device: str | torch.device = "cpu",
         seed: int = 0,
+        flip: bool = False,
+        rank: int = 0,
+        ranks: int = 1,
         resident_bytes: int | None = None,
         workers: int = WORKERS,
     ):
@@ -209,7 +216,12 @@ class Batches:
         _check_range("batch", batch, 1, len(images), f", the pictures of {images.name}")
         _check_range("seed", seed, 0)
         _check_range("workers", workers, 1)
-        self.batch, self.seed, self.device, self.workers = batch, seed, torch.device(device), workers
+        _check_range("ranks", ranks, 1)
+        _check_range("rank", rank, 0, ranks - 1, f", as there are {ranks} ranks")
+        if batch % ranks:
+            raise ValueError(f"batch is {batch}: a multiple of ranks, {ranks}, is needed")
+        self.batch, self.seed, self.flip, self.device, self.workers = batch, seed, flip, torch.device(device), workers
+        self._share = slice(rank * batch // ranks, (rank + 1) * batch // ranks)
         limit = _free_bytes(self.device) // 2 if resident_bytes is None else resident_bytes
         if isinstance(images, Files):
             fits = images.nbytes <= limit
@@ -223,31 +235,69 @@ class Batches:
         """Return an iterator over batch `step`, `step` + 1 and so on; ValueError where `step` is negative."""
         _check_range("step", step, 0)
         if isinstance(self.images, Pictures):
-            pixels = self.images.pixels
-            return (to_unit(pixels[indices].to(self.device)) for indices in self._order(step, pixels.device))
+            pictures = self.images.pixels
+            batches = (pictures[indices] for indices, _ in self._order(step, pictures.device))
+        else:
+            batches = self._loaded(step)
+        # Workers run ahead, so what to mirror comes from an order of its own, which is on the device
+        pairs = zip(_moved(batches, self.device), self._order(step, self.device), strict=True)
+        return (to_unit(_mirrored(pixels, flips) if self.flip else pixels) for pixels, (_, flips) in pairs)
+
+    def _loaded(self, step: int) -> Iterator[Tensor]:
+        """Decode batch `step` and all later ones in worker processes, ahead of need, into pinned memory for CUDA."""
+        # Not in threads: around Pillow's calls they contend for the interpreter, with the training loop too
         loader = DataLoader(
             self.images,
-            batch_sampler=(indices.tolist() for indices in self._order(step, torch.device("cpu"))),
+            batch_sampler=(indices.tolist() for indices, _ in self._order(step, torch.device("cpu"))),
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
             generator=torch.Generator(),  # without one it draws from the global generator, and z would change
         )
-        return (to_unit(pixels.to(self.device, non_blocking=True)) for pixels in loader)
+        return iter(loader)
 
     def _order(self, step: int, device: torch.device) -> Iterator[Tensor]:
-        """Yield the indices of batch `step` and of all later ones, int64 (batch,); one transfer an epoch."""
+        """Yield `_draw`'s columns for batch `step` and all later ones, int64 (2, batch / ranks); one copy an epoch."""
         epoch, done = divmod(step * self.batch, len(self.images))
-        queue = self._permutation(epoch).to(device)[done:]
+        queue = _to_device(self._draw(epoch), device)[:, done:]
         while True:
-            if len(queue) < self.batch:
+            if queue.shape[1] < self.batch:
                 epoch += 1
-                queue = torch.cat([queue, self._permutation(epoch).to(device)])
-            yield queue[: self.batch]
-            queue = queue[self.batch :]
+                queue = torch.cat([queue, _to_device(self._draw(epoch), device)], 1)
+            yield queue[:, : self.batch][:, self._share]
+            queue = queue[:, self.batch :]
 
-    def _permutation(self, epoch: int) -> Tensor:
-        """Draw the order of one epoch, int64 (N,)."""
-        return torch.from_numpy(np.random.default_rng((self.seed, epoch)).permutation(len(self.images)))
+    def _draw(self, epoch: int) -> Tensor:
+        """Draw one epoch: the order of the pictures, and 1 for each that `flip` mirrors, int64 (2, N)."""
+        rng, count = np.random.default_rng((self.seed, epoch)), len(self.images)
+        return torch.from_numpy(np.stack([rng.permutation(count), rng.integers(0, 2, count)]))
+
+
+def _mirrored(pixels: Tensor, flips: Tensor) -> Tensor:
+    """Mirror the pictures (B, C, S, S) whose flip (B,) is not 0."""
+    return torch.where(flips.view(-1, 1, 1, 1) != 0, pixels.flip(3), pixels)
+
+
+def _moved(batches: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
+    """Yield each batch on `device`, fetched when it is asked for; on CUDA nothing waits for the steps queued before.
+
+    By then the consumer has queued the step before, and a copy on a stream of its own runs beside it.
+    """
+    copying = torch.cuda.Stream(device) if device.type == "cuda" else None
+    for batch in batches:
+        if copying is None or batch.is_cuda:
+            yield batch.to(device)
+            continue
+        with torch.cuda.stream(copying):
+            moved = _to_device(batch, device)
+        computing = torch.cuda.current_stream(device)
+        computing.wait_stream(copying)
+        moved.record_stream(computing)  # else a later copy could take its memory before the step has read it
+        yield moved
+
+
+def _to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy from the host; to CUDA through pinned memory, from which a copy is queued like any other work."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def open_images(
@@ -399,8 +449,8 @@ def _plain(image: Image.Image) -> Image.Image:
 
 def _pixels(image: Image.Image, channels: int) -> Tensor:
     """Turn a grey or RGB picture into uint8 (channels, height, width)."""
-    pixels = torch.from_numpy(np.array(image)).view(image.height, image.width, -1)
-    return _with_channels(pixels.permute(2, 0, 1), channels).contiguous()
+    pixels = np.atleast_3d(np.asarray(image)).transpose(2, 0, 1).copy()
+    return _with_channels(torch.from_numpy(pixels), channels).contiguous()
 
 
 def _box(width: float, height: float, window: Window | None) -> tuple[float, float, float, float]:

@@ -20,17 +20,18 @@ class UpConv(nn.Conv2d):
     Shapes: `(B, in_channels, H, W)` to `(B, out_channels, 2H, 2W)`.
     """
 
-    fold: Tensor
-
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__(in_channels, out_channels, 3, padding=1)
-        fold = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
-        self.register_buffer("fold", fold, persistent=False)
 
     def forward(self, input: Tensor) -> Tensor:
         """Upsample and convolve."""
-        kernel = torch.einsum("ak,oikl,bl->ioab", self.fold, self.weight, self.fold)
+        kernel = _folded(_folded(self.weight.transpose(0, 1), 2), 3)
         return F.conv_transpose2d(input, kernel, self.bias, stride=2, padding=1)
+
+
+def _folded(kernel: Tensor, axis: int) -> Tensor:
+    w0, w1, w2 = kernel.unbind(axis)
+    return torch.stack([w2, w2 + w1, w1 + w0, w0], axis)
 
 
 class Layer(nn.Module):
@@ -46,8 +47,8 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, carry: Tensor | None = None) -> Tensor:
         """Apply the layer; a carry needs a layer that keeps the shape of x."""
-        y = F.elu(self.conv(x))
-        return y if carry is None else torch.lerp(y, x, carry)
+        y = F.elu(self.conv(x), inplace=True)  # its gradient needs the result alone, that of the convolution neither
+        return y if carry is None else torch.lerp(y, x, carry.to(y.dtype))
 
 
 def conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:

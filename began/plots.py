@@ -12,7 +12,7 @@ from torchvision.utils import make_grid
 
 from began.artifacts import windows
 from began.datasets import to_pixels
-from began.training import Record
+from began.step import Record
 
 WIDTH = 6.5  # inches
 COLOURS = {  # Okabe and Ito's palette, told apart by readers of every colour vision; a model keeps its colour

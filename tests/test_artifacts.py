@@ -9,9 +9,10 @@ import torch
 from began.artifacts import RECIPES, artifacts_folder, load_run, pixel_std, save_run, summary, windows
 from began.config import TrainConfig
 from began.datasets import Pictures
-from began.training import Record, Trainer
+from began.step import Record
+from began.training import Trainer
 
-CONFIG = TrainConfig(size=16, n=4, n_z=8, batch=4, log_every=5, steps=12, ema=0.5, carry_steps=3)
+CONFIG = TrainConfig(size=16, n=4, n_z=8, batch=4, log_every=5, steps=12, ema=0.5, carry_steps=3, precision="float32")
 FINISHED = sorted(path.parent.name for path in artifacts_folder().glob("*/generator.safetensors"))
 
 
@@ -28,7 +29,7 @@ def test_a_run_comes_back_as_it_was_saved(tmp_path: Path):
     run = load_run(tmp_path)
     assert run.config == CONFIG
     assert run.record == record == json.loads((tmp_path / "run.json").read_text())
-    z = trainer.sample_z[:3]
+    z = trainer.update.sample_z[:3]
     with torch.no_grad():
         torch.testing.assert_close(run.generator(z), trainer.sample(z))
         torch.testing.assert_close(run.discriminator(run.generator(z)), trainer.model.discriminator(trainer.sample(z)))

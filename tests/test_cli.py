@@ -16,10 +16,10 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from began.artifacts import RECIPES, load_run
+from began.artifacts import RECIPES, load_run, open_data
 from began.cli import main
 from began.config import TrainConfig
-from began.training import CHECKPOINT, load_checkpoint
+from began.training import CHECKPOINT, Trainer, load_checkpoint
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "shared/faces/faces64.zip"
 SMALL = ["--size=16", "--n=4", "--n-z=8", "--count=32", "--batch=4", "--log-every=5", "--device=cpu"]
@@ -92,12 +92,21 @@ def test_artifacts_train_again_and_go_on_only_where_they_stopped(tmp_path: Path,
     for _ in range(2):  # the second time there is nothing to go on with: a new folder
         result = began("artifacts", name, "--device", "cpu")
         assert result.exit_code == 0, result.output
-        assert load_run(name).config == config
+        assert load_run(name).config == dataclasses.replace(config, precision="float32")
         assert not old.exists()
         old.touch()
     monkeypatch.setitem(RECIPES, name, dataclasses.replace(config, gamma=0.3))
     assert began("artifacts", name, "--device", "cpu").exit_code == 0
     assert load_run(name).config.gamma == 0.3
+    assert not old.exists()
+
+    longer = dataclasses.replace(config, steps=9)
+    monkeypatch.setitem(RECIPES, name, longer)
+    Trainer(longer, open_data(longer), out=old.parent).fit(7)
+    old.touch()
+    assert began("artifacts", name, "--device", "cpu").exit_code == 0
+    assert load_run(name).record["steps"] == 9
+    assert old.exists()
 
 
 @pytest.mark.parametrize(

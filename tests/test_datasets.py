@@ -81,6 +81,14 @@ def damaged(tmp_path, aligned):
 
 
 @pytest.fixture
+def lopsided(tmp_path):
+    """Twenty-three pictures of noise, none like its mirror image."""
+    for i, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (23, 16, 16, 3))):
+        save(tmp_path / f"{i:02}.png", pixels)
+    return open_images(f"folder:{tmp_path}", size=16)
+
+
+@pytest.fixture
 def numbered(tmp_path):
     """Twenty-three pictures, all of whose pixels are their number."""
     for i in range(23):
@@ -496,6 +504,10 @@ def test_count_above_the_folder(numbered):
         ({"batch": 0}, r"batch is 0"),
         ({"seed": -1}, r"seed is -1: .*0 or more"),
         ({"workers": 0}, r"workers is 0"),
+        ({"ranks": 0}, r"ranks is 0: .*1 or more"),
+        ({"ranks": 2, "rank": 2}, r"rank is 2: .*0 to 1, as there are 2 ranks"),
+        ({"rank": -1}, r"rank is -1: .*0 to 0"),
+        ({"ranks": 3}, r"batch is 4: a multiple of ranks, 3, is needed"),
     ],
 )
 def test_batches_refuses_before_decoding(numbered, options, message):
@@ -533,23 +545,85 @@ def test_an_epoch_has_every_picture_once(numbered, batch):
 
 
 @pytest.mark.parametrize("step", [1, 5, 6, 23, 100, 123])
-def test_resuming_gives_the_batches_of_an_uninterrupted_run(numbered, step):
-    batches = Batches(numbered, 4, seed=2)
-    through = take(batches, 0, step + 8)[step:]
-    resumed = take(Batches(numbered, 4, seed=2), step, 8)
-    assert [numbers(b) for b in through] == [numbers(b) for b in resumed]
-    assert [numbers(b) for b in take(batches, step, 8)] == [numbers(b) for b in resumed]
+def test_resuming_gives_the_batches_of_an_uninterrupted_run(lopsided, step):
+    batches = Batches(lopsided, 4, seed=2, flip=True)
+    through = torch.stack(take(batches, 0, step + 8)[step:])
+    assert torch.equal(through, torch.stack(take(Batches(lopsided, 4, seed=2, flip=True), step, 8)))
+    assert torch.equal(through, torch.stack(take(batches, step, 8)))
 
 
 @forks
-def test_streaming_gives_the_same_batches(celeba):
+@pytest.mark.parametrize("flip", [False, True])
+def test_all_ways_of_loading_give_the_same_batches(celeba, flip):
     images = open_images(f"celeba:{celeba}", size=32)
-    resident, streaming = Batches(images, 5, seed=1), Batches(images, 5, seed=1, resident_bytes=0, workers=2)
+    resident = Batches(images, 5, seed=1, flip=flip)
     assert isinstance(resident.images, Pictures)
-    assert isinstance(streaming.images, Files)
+    streaming = [Batches(images, 5, seed=1, flip=flip, resident_bytes=0, workers=n) for n in (1, 2)]
+    assert all(isinstance(way.images, Files) for way in streaming)
     for step in (0, 3):
-        for kept, streamed in zip(take(resident, step, 6), take(streaming, step, 6), strict=True):
-            assert torch.equal(kept, streamed)
+        expected = torch.stack(take(resident, step, 6))
+        for way in (*streaming, Batches(resident.images, 5, seed=1, flip=flip, resident_bytes=0)):
+            assert torch.equal(torch.stack(take(way, step, 6)), expected)
+
+
+@pytest.mark.parametrize("epoch", [0, 3])
+@pytest.mark.parametrize("flip", [False, True])
+def test_the_order_is_numpys_permutation_of_seed_and_epoch(numbered, epoch, flip):
+    (batch,) = take(Batches(numbered, 23, seed=7, flip=flip), epoch, 1)
+    assert numbers(batch) == np.random.default_rng((7, epoch)).permutation(23).tolist()
+
+
+def test_flip_mirrors_half_of_the_pictures_and_others_in_each_epoch():
+    pixels = torch.zeros(500, 1, 16, 16, dtype=torch.uint8)
+    pixels[..., 0] = torch.arange(500 * 16).view(500, 1, 16) % 251 + 5  # on the left, not the same in any two rows
+    upright, mirrored = [], []
+    for plain_batch, batch in zip(
+        *(take(Batches(Pictures(pixels, "left"), 500, flip=flip), 0, 8) for flip in (False, True)), strict=True
+    ):
+        upright.append((batch == plain_batch).flatten(1).all(1))
+        mirrored.append((batch == plain_batch.flip(3)).flatten(1).all(1))
+    mirrored = torch.stack(mirrored)
+    assert torch.equal(mirrored, ~torch.stack(upright))
+    assert (mirrored.double().mean(1) - 0.5).abs().max() < 0.1  # 4.5 standard deviations
+    same = (mirrored[:, None] == mirrored).double().mean(2)
+    assert same.fill_diagonal_(0.5).sub(0.5).abs().max() < 0.1
+
+
+def test_flips_depend_on_the_seed():
+    pixels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).repeat(64, 1, 1, 1)
+    one, other = (take(Batches(Pictures(pixels, "same"), 64, seed=seed, flip=True), 0, 1)[0] for seed in (1, 2))
+    assert not torch.equal(one, other)
+
+
+@forks
+@pytest.mark.parametrize("resident_bytes", [None, 0])
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_the_parts_of_all_ranks_make_the_batches_of_one(lopsided, ranks, resident_bytes):
+    options = {"seed": 3, "flip": True, "resident_bytes": resident_bytes, "workers": 1}
+    parts = [Batches(lopsided, 8, rank=rank, ranks=ranks, **options) for rank in range(ranks)]
+    assert {part.batch for part in parts} == {8}
+    whole = take(Batches(lopsided, 8, seed=3, flip=True), 2, 7)
+    for batch, *shares in zip(whole, *(take(part, 2, 7) for part in parts), strict=True):
+        assert {len(share) for share in shares} == {8 // ranks}
+        assert torch.equal(torch.cat(shares), batch)
+
+
+@forks
+def test_a_rank_decodes_its_own_pictures_alone(numbered):
+    batches = Batches(numbered, 4, rank=0, ranks=2, resident_bytes=0, workers=1)
+    for batch in take(Batches(numbered, 4, rank=1, ranks=2), 0, 5):
+        for n in numbers(batch):
+            Path(numbered.paths[n]).unlink()
+    assert [len(batch) for batch in take(batches, 0, 3)] == [2, 2, 2]
+
+
+def test_a_batch_is_fetched_when_asked_for_and_not_before():
+    fetched = []
+    source = (fetched.append(i) or torch.zeros(1) for i in itertools.count())
+    moved = datasets._moved(source, torch.device("cpu"))
+    for count in range(4):
+        assert len(fetched) == count
+        next(moved)
 
 
 def test_resident_up_to_the_limit_exactly(numbered):
@@ -611,22 +685,32 @@ def test_free_memory_is_within_the_machine():
     assert 2**24 < datasets._free_bytes(torch.device("cpu")) < 2**46
 
 
+@forks
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kind", ["resident", "host", "files"])
+def test_batches_on_cuda_while_it_is_busy(lopsided, kind):
+    """Each batch is read long after the host asked for it, when others have been copied behind it."""
+    images = Batches(lopsided, 4).images if kind == "host" else lopsided
+    resident_bytes = None if kind == "resident" else 0
+    batches = Batches(images, 4, device="cuda", flip=True, resident_bytes=resident_bytes).starting_at(0)
+    found = []
+    for _ in range(20):
+        torch.cuda._sleep(10_000_000)
+        found.append(next(batches))
+    assert {batch.device.type for batch in found} == {"cuda"}
+    assert torch.equal(torch.stack(found).cpu(), torch.stack(take(Batches(lopsided, 4, flip=True), 0, 20)))
+
+
+@forks
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("resident_bytes", [None, 0])
-def test_batches_on_cuda(numbered, resident_bytes):
-    batches = Batches(numbered, 4, device="cuda", resident_bytes=resident_bytes)
-    for expected, batch in zip(take(Batches(numbered, 4), 0, 9), take(batches, 0, 9), strict=True):
-        assert batch.device.type == "cuda"
-        assert torch.equal(expected, batch.cpu())
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_resident_batches_do_not_wait_for_cuda(numbered):
-    batches = iter(Batches(numbered, 4, device="cuda").starting_at(0))
+def test_batches_do_not_wait_for_cuda(lopsided, resident_bytes, flip):
+    batches = Batches(lopsided, 4, device="cuda", flip=flip, resident_bytes=resident_bytes).starting_at(0)
     next(batches)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        for _ in range(4):  # inside the first epoch
+        for _ in range(12):  # into the third epoch
             next(batches)
     finally:
         torch.cuda.set_sync_debug_mode("default")

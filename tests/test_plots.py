@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from began import plots
-from began.training import Record
+from began.step import Record
 
 
 @pytest.fixture(autouse=True)

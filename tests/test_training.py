@@ -1,5 +1,6 @@
-"""The step: fast against word by word, who moves whom, and what is kept of a run."""
+"""The loop: the same run again, resumed, stopped and broken off, and what is kept of it."""
 
+import math
 import os
 import signal
 import threading
@@ -8,21 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.utils import save_image
 
 from began.config import TrainConfig
 from began.datasets import Pictures, open_images
-from began.training import (
-    CHECKPOINT,
-    Began,
-    DivergenceError,
-    Trainer,
-    fast_gradients,
-    load_checkpoint,
-    reference_gradients,
-    train_step,
-)
+from began.training import CHECKPOINT, DivergenceError, Trainer, load_checkpoint
 
 SMALL = {"size": 16, "n": 4, "gamma": 0.5, "lambda_k": 1e-3, "n_z": 8, "batch": 4, "log_every": 5, "steps": 12}
 
@@ -34,107 +25,6 @@ def config(**changes) -> TrainConfig:
 def pictures(count: int = 16, size: int = 16, channels: int = 3) -> Pictures:
     rng = torch.Generator().manual_seed(7)
     return Pictures(torch.randint(0, 256, (count, channels, size, size), generator=rng, dtype=torch.uint8), "noise")
-
-
-def model_and_batch(**changes) -> tuple[Began, torch.Tensor, torch.Tensor]:
-    model = Began(config(**changes), torch.Generator().manual_seed(1)).double()
-    rng = torch.Generator().manual_seed(2)
-    x = torch.rand(4, 3, 16, 16, generator=rng, dtype=torch.float64) * 2 - 1
-    return model, x, model.noise(4, rng)
-
-
-def gradients(module: torch.nn.Module) -> list[torch.Tensor]:
-    return [parameter.grad.clone() for parameter in module.parameters()]
-
-
-@pytest.mark.parametrize("norm", ["l1", "l2"])
-@pytest.mark.parametrize("alpha", [0.0, 0.1])
-@pytest.mark.parametrize("k", [0, 1e-9, 0.3, 1])
-@pytest.mark.parametrize("options", [{}, {"skip": True, "carry_steps": 10}, {"size": 32}], ids=str)
-def test_the_fast_gradients_are_those_of_the_equations(norm, alpha, k, options):
-    model, x, z = model_and_batch(norm=norm, alpha=alpha, **options)
-    if options.get("size") == 32:
-        x = torch.nn.functional.interpolate(x, scale_factor=2)
-    model.equilibrium.k.fill_(k)
-    for stack in model.stacks():
-        if stack.carry is not None:
-            stack.carry.fill_(0.6)
-    fast = fast_gradients(model, x, z)
-    ours = gradients(model)
-    reference = reference_gradients(model, x, z, z)
-    for mine, exact in zip(ours, gradients(model), strict=True):
-        assert torch.linalg.norm(mine - exact) <= 1e-11 * torch.linalg.norm(exact)
-    torch.testing.assert_close(torch.stack(fast), torch.stack(reference), rtol=1e-13, atol=0)
-
-
-@pytest.mark.parametrize("step", [fast_gradients, lambda m, x, z: reference_gradients(m, x, z, z)])
-def test_no_loss_moves_the_other_player(step):
-    """L_G leaves theta_D alone, L_D and L_c leave theta_G alone: each gradient is that of its own loss."""
-    model, x, z = model_and_batch(alpha=0.0)
-    model.equilibrium.k.fill_(0.3)
-    step(model, x, z)
-    plain_G, plain_D = gradients(model.generator), gradients(model.discriminator)
-
-    model.alpha = 0.7
-    step(model, x, z)
-    for before, after in zip(plain_G, gradients(model.generator), strict=True):
-        torch.testing.assert_close(before, after, rtol=1e-12, atol=1e-15)
-    moved = [torch.equal(a, b) for a, b in zip(plain_D, gradients(model.discriminator), strict=True)]
-    n_encoder = len(list(model.discriminator.encode.parameters()))
-    assert not any(moved[:n_encoder]), "L_c must reach every parameter of Enc"
-
-    model.alpha = 0.0
-    model.equilibrium.k.fill_(0.0)
-    step(model, x, z)
-    without_fake = gradients(model.discriminator)
-    model.zero_grad()
-    (x - model.discriminator(x)).abs().mean().backward()
-    for a, b in zip(without_fake, gradients(model.discriminator), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-15)
-
-
-def test_a_fast_step_ends_where_a_reference_step_does():
-    """Adam included, in the memory layout of a run: gradients laid out otherwise would move the wrong weights."""
-    ends = []
-    for gradients_of in (fast_gradients, lambda m, x, z: reference_gradients(m, x, z, z)):
-        trainer = Trainer(config(alpha=0.1, k_0=0.3), pictures())
-        model = trainer.model.double()
-        x = next(trainer.batches.starting_at(0)).double().contiguous(memory_format=torch.channels_last)
-        gradients_of(model, x, model.noise(4, torch.Generator().manual_seed(0)))
-        trainer.optimizer.step()
-        ends.append([parameter.clone() for parameter in model.parameters()])
-    for fast, reference in zip(*ends, strict=True):
-        torch.testing.assert_close(fast, reference, rtol=0, atol=1e-6)  # a step is 5e-4
-
-
-def test_a_step_moves_both_players_and_k():
-    model, x, _ = model_and_batch()
-    before = [parameter.clone() for parameter in model.parameters()]
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    record = train_step(model, optimizer, x, torch.Generator().manual_seed(0))
-    assert all(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
-    expected = (1e-3 * (0.5 * record.loss_real - record.loss_fake)).clamp(0, 1)
-    torch.testing.assert_close(model.equilibrium.k, expected)
-
-
-class NoHostReads(TorchDispatchMode):
-    """Fails on any operation that hands a number of a tensor to Python, which would stall a GPU."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default):
-            raise AssertionError(f"{func} waits for the host")
-        return func(*args, **(kwargs or {}))
-
-
-@pytest.mark.parametrize("mode", ["fast", "reference"])
-@pytest.mark.parametrize("alpha", [0.0, 0.1])
-def test_no_step_waits_for_the_host(mode, alpha):
-    trainer = Trainer(config(alpha=alpha, carry_steps=10, ema=0.9), pictures())
-    x = next(trainer.batches.starting_at(0))
-    with NoHostReads():
-        train_step(trainer.model, trainer.optimizer, x, trainer.rng, reference=mode == "reference")
-        with pytest.raises(AssertionError, match="waits for the host"):
-            trainer.model.equilibrium.k.item()
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.1])
@@ -170,20 +60,22 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path):
 def test_the_learning_rate_halves_when_m_stalls():
     trainer = Trainer(config(steps=60, lr=1e-9, lr_patience=10), pictures())  # nothing is learned at 1e-9
     trainer.fit()
-    assert trainer.lr in {1e-9 * 0.5**i for i in range(1, 6)}
+    halvings = math.log2(1e-9 / trainer.lr)
+    assert halvings == pytest.approx(round(halvings), abs=1e-5)
+    assert 1 <= round(halvings) <= 5
     constant = Trainer(config(steps=60, lr=1e-9, lr_patience=0), pictures())
     constant.fit()
-    assert constant.lr == 1e-9
+    assert constant.lr == pytest.approx(1e-9)
 
 
 def test_the_moving_average_is_sampled():
     trainer = Trainer(config(ema=0.5, steps=1), pictures())
     start = [p.clone() for p in trainer.model.generator.parameters()]
     trainer.fit(2)
-    averaged = trainer.average.module.parameters()
+    averaged = trainer.update.average.parameters()
     assert any(not torch.equal(a, b) for a, b in zip(trainer.model.generator.parameters(), averaged, strict=True))
     assert any(not torch.equal(a, b) for a, b in zip(start, trainer.sampler.parameters(), strict=True))
-    assert trainer.sampler is trainer.average.module
+    assert trainer.sampler is trainer.update.average
 
 
 def test_the_carry_fades_over_its_steps():
@@ -245,8 +137,8 @@ def test_a_broken_first_picture_can_be_skipped(tmp_path: Path):
 
 def test_weights_noise_and_sample_grid_are_independent():
     trainers = [Trainer(config(seed=seed), pictures()) for seed in (0, 1)]
-    first_noise = [trainer.model.noise(64, trainer.rng) for trainer in trainers]
-    assert not torch.equal(trainers[0].sample_z, first_noise[1])
+    first_noise = [trainer.model.noise(64, trainer.update.rng) for trainer in trainers]
+    assert not torch.equal(trainers[0].update.sample_z, first_noise[1])
     weights = trainers[0].model.generator.from_code.weight[:64]
     correlation = torch.corrcoef(torch.stack([weights.flatten(), first_noise[0][: len(weights)].flatten()]))[0, 1]
     assert abs(correlation) < 0.3

@@ -1,0 +1,75 @@
+"""What a device offers beyond plain float32: lower precision, torch.compile, and the step as one CUDA graph."""
+
+import logging
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+WARM_UP = 3
+
+logger = logging.getLogger(__name__)
+
+
+def precisions(device: torch.device) -> tuple[str, ...]:
+    """List the precisions, names of `DTYPES`, that a device computes in itself rather than by way of another.
+
+    bfloat16 needs a GPU of compute capability 8.0 (Ampere), float16 one of 7.0 (Volta, Turing: Colab's T4). A CPU does
+    all of them, slowly but for float32.
+    """
+    if device.type == "cpu":
+        return tuple(DTYPES)
+    if device.type == "cuda":
+        capability = torch.cuda.get_device_capability(device)
+        if capability >= (8, 0):
+            return tuple(DTYPES)
+        if capability >= (7, 0):
+            return "float32", "float16"
+    return ("float32",)
+
+
+def can_compile(device: torch.device) -> bool:
+    """Whether torch.compile works here, which takes a C++ compiler on a CPU and Triton on a GPU; logs why not."""
+    try:
+        torch.compile(lambda x: x + 1)(torch.zeros(1, device=device))
+    except Exception as error:  # each backend has errors of its own
+        logger.warning("torch.compile does not work here (%s): going on without it", str(error).splitlines()[0])
+        return False
+    return True
+
+
+class Graphed:
+    """A function of one batch, on CUDA, as one graph: replayed, its kernels start without Python.
+
+    The first calls run as they are, on a stream of their own, so that cuDNN picks its kernels and the optimizer makes
+    its state before the capture; they are calls like all others. The function must keep its state in tensors changed in
+    place, draw from `rng` alone, and never wait for the host. Each batch must have the shape of the first.
+    """
+
+    def __init__(self, function: Callable[[Tensor], None], rng: torch.Generator):
+        self.function, self.rng = function, rng
+        self.stream = torch.cuda.Stream(rng.device)
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.x: Tensor | None = None
+        self.calls = 0
+
+    def __call__(self, x: Tensor) -> None:
+        """Call the function on x."""
+        if self.x is None:
+            self.x = torch.empty_like(x, memory_format=torch.channels_last)
+        self.x.copy_(x)
+        if self.calls < WARM_UP:
+            self.calls += 1
+            self.stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self.stream):
+                self.function(self.x)
+            torch.cuda.current_stream().wait_stream(self.stream)
+            return
+        if self.graph is None:
+            self.graph = torch.cuda.CUDAGraph()
+            self.graph.register_generator_state(self.rng)
+            # thread_local: the thread that pins the memory of streamed batches may go on meanwhile
+            with torch.cuda.graph(self.graph, stream=self.stream, capture_error_mode="thread_local"):
+                self.function(self.x)
+        self.graph.replay()

@@ -1,0 +1,317 @@
+"""Measures the training step against the ports of BEGAN: `python benchmarks/step.py`, or `make bench`.
+
+All ways to do a step are timed in turn, round after round, so that what else the machine does falls on all alike.
+The floor is the time that the step's multiplications would take at the rate of a large matrix product, measured here.
+"""
+
+import gc
+import json
+import multiprocessing
+import os
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from ports import FEATURES, PortsStep
+from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+from tqdm import tqdm
+
+from began.acceleration import DTYPES
+from began.artifacts import provenance
+from began.config import TrainConfig
+from began.files import atomic_write
+from began.step import Began, Update, fast_pass, settled
+
+RESULTS = Path(__file__).parent / "results"
+CUDA_GRID = [(16, 8, 16), *product((32, 64, 128), (64, 128), (16, 64))]
+CPU_GRID = [(16, 8, 16), (32, 32, 16), (64, 32, 16), (32, 64, 16), (64, 64, 16)]
+SLICE = 0.3  # seconds that a way is timed for in each round, at least a step
+Step = Callable[[Tensor], None]
+
+
+def ways(config: TrainConfig, device: torch.device, features: bool) -> dict[str, Callable[[], Step]]:
+    """Return what makes each way to do a step, by name; `features` adds the ports with one remedy each."""
+    made: dict[str, Callable[[], Step]] = {"ports": lambda: PortsStep(config, device)}
+    for feature in FEATURES if features else ():
+        if device.type == "cuda" or feature not in ("bfloat16", "CUDA graph"):
+            chosen = {feature, "k on the device"} if feature == "CUDA graph" else {feature}
+            made[f"ports + {feature}"] = lambda chosen=chosen: PortsStep(config, device, chosen)
+    float32 = replace(config, precision="float32")
+    made["reference"] = lambda: Reading(replace(float32, mode="reference"), device, graph=False)
+    made["began, float32"] = lambda: Reading(float32, device)
+    if device.type == "cuda":
+        best = settled(config, device)
+        made["began"] = lambda: Reading(best, device)
+        made["began, no graph"] = lambda: Reading(best, device, graph=False)
+        made["began, compiled"] = lambda: Reading(replace(best, compile=True), device)
+    else:
+        made["began"] = made.pop("began, float32")
+        made["began, bfloat16"] = lambda: Reading(replace(config, precision="bfloat16"), device)
+    return made
+
+
+class Reading(Update):
+    """An update whose rows are read when they are full, as a run does at each reading of its history."""
+
+    def __call__(self, x: Tensor) -> None:
+        """Update once."""
+        if self._written == self.config.log_every:
+            self.read()
+        super().__call__(x)
+
+
+def wait(device: torch.device) -> None:
+    """Wait until the device has done all that was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def batch(config: TrainConfig, device: torch.device) -> Tensor:
+    """Return some images."""
+    return torch.rand(config.batch, config.channels, config.size, config.size, device=device) * 2 - 1
+
+
+def seconds(step: Step, x: Tensor, count: int) -> float:
+    """Return the mean time of `count` steps."""
+    wait(x.device)
+    start = time.perf_counter()
+    for _ in range(count):
+        step(x)
+    wait(x.device)
+    return (time.perf_counter() - start) / count
+
+
+def matrix_rates(device: torch.device) -> dict[str, float]:
+    """Measure the rate of a large matrix product in FLOP/s, by precision; the best of several."""
+
+    def square(a: Tensor) -> None:
+        torch.mm(a, a)
+
+    side = 8192 if device.type == "cuda" else 2048
+    rates = {}
+    for name in DTYPES if device.type == "cuda" else ("float32", "bfloat16"):
+        a = torch.randn(side, side, device=device, dtype=DTYPES[name])
+        square(a)
+        rates[name] = 2 * side**3 / min(seconds(square, a, 3) for _ in range(7))
+    return rates
+
+
+def flops(config: TrainConfig) -> int:
+    """Count the floating-point operations of the gradients of a step, without doing any: on shapes alone."""
+    model = Began(config).to("meta")
+    x = torch.empty(config.batch, config.channels, config.size, config.size, device="meta")
+    with Flops() as counter:
+        _, backward = fast_pass(model, x, torch.empty(config.batch, config.n_z, device="meta"))
+        backward()
+    return counter.count
+
+
+class Flops(TorchDispatchMode):
+    """Adds up torch's own counts of the operations that go by.
+
+    torch's FlopCounterMode also follows modules, which fails on the gradient by a leaf that BEGAN-CS takes.
+    """
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        """Run an operation."""
+        out = func(*args, **(kwargs or {}))
+        if formula := flop_registry.get(func._overloadpacket):
+            self.count += formula(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+class HostReads(TorchDispatchMode):
+    """Counts the operations that hand numbers of a device to the host, which then waits for them."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        """Run an operation."""
+        self.count += func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+        return func(*args, **(kwargs or {}))
+
+
+def host_reads(step: Step, x: Tensor) -> int:
+    """Count the host's waits in a step, but for those in Adam: its count of steps is on the host on any device."""
+    step(x)
+    before: list[int] = []
+    in_adam = 0
+
+    def leave(*_: object) -> None:
+        nonlocal in_adam
+        in_adam += reads.count - before.pop()
+
+    with HostReads() as reads:
+        hooks = (
+            register_optimizer_step_pre_hook(lambda *_: before.append(reads.count)),
+            register_optimizer_step_post_hook(leave),
+        )
+        step(x)
+    for hook in hooks:
+        hook.remove()
+    return reads.count - in_adam
+
+
+def peak_mib(config: TrainConfig, device: torch.device, features: bool, name: str) -> float:
+    """Return the most MiB that a way takes at a time, weights and all: allocated on a GPU, resident on a CPU.
+
+    On a CPU, of Linux, it is measured in a process of its own, over what that process held before.
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        held = torch.cuda.memory_allocated(device)
+        step, x = ways(config, device, features)[name](), batch(config, device)
+        seconds(step, x, 6)
+        peak = torch.cuda.max_memory_allocated(device) - held
+        del step
+        gc.collect()
+        torch.cuda.empty_cache()
+        return peak / 2**20
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_resident_mib, config, features, name).result()
+
+
+def _resident_mib(config: TrainConfig, features: bool, name: str) -> float:
+    device = torch.device("cpu")
+    small = replace(config, size=16, n=2, precision="float32")
+    seconds(Reading(small, device), batch(small, device), 2)  # loads the libraries
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew, from what is resident
+    held = _resident("VmRSS")
+    seconds(ways(config, device, features)[name](), batch(config, device), 3)
+    return (_resident("VmHWM") - held) / 2**10
+
+
+def _resident(kind: str) -> int:
+    """Return what Linux says of this process's memory, in KiB."""
+    found = re.search(rf"{kind}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1])
+
+
+def compare(config: TrainConfig, device: torch.device, features: bool, rounds: int, rate: float) -> Iterator[dict]:
+    """Yield a row of results for each way to do a step of a config; one that the memory can't hold says so."""
+    x, steps, rows = batch(config, device), {}, {}
+    for name, make in ways(config, device, features).items():
+        rows[name] = {
+            "model": "BEGAN-CS" if config.alpha else "BEGAN",
+            "mode": name,
+            "size": config.size,
+            "n": config.n,
+            "batch": config.batch,
+        }
+        try:
+            rows[name]["peak_mib"] = round(peak_mib(config, device, features, name), 1)
+            steps[name] = make()
+            rows[name]["dtype"] = steps[name].config.precision if isinstance(steps[name], Update) else "float32"
+            rows[name]["syncs_per_step"] = 0 if getattr(steps[name], "graphed", False) else host_reads(steps[name], x)
+            seconds(steps[name], x, 5 if device.type == "cuda" else 1)
+        except torch.OutOfMemoryError:
+            rows[name]["error"] = "out of memory"
+            steps.pop(name, None)
+            gc.collect()
+    counts = {name: max(1, round(SLICE / seconds(step, x, 1))) for name, step in steps.items()}
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            times[name].append(seconds(step, x, counts[name]))
+    floor = flops(config) / rate
+    for name, row in rows.items():
+        if name in times:
+            row["images_per_s"] = significant(config.batch / statistics.median(times[name]))
+            row["floor_share"] = significant(floor / statistics.median(times[name]))
+            if "ports" in times:
+                ratios = [a / b for a, b in zip(times["ports"], times[name], strict=True)]
+                row["ratio"], row["ratio_low"], row["ratio_high"] = map(
+                    significant, (statistics.median(ratios), min(ratios), max(ratios))
+                )
+        yield row
+
+
+def significant(value: float) -> float:
+    """Round to four significant digits."""
+    return float(f"{value:.4g}")
+
+
+def machine_name(device: torch.device) -> str:
+    """Return a short name of this machine, for a file's name."""
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:
+        info = Path("/proc/cpuinfo")
+        found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        name = f"{found[1] if found else platform.machine()} {cores} cores"
+    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm)\)|processor|cpu", "", name.lower())).strip("-")
+
+
+def table_line(row: dict[str, Any]) -> str:
+    """Return a row as a line of the printed table."""
+    if "error" in row:
+        return f"{row['mode']:26} {row['error']}"
+    return (
+        f"{row['mode']:26} {row['images_per_s']:>9.4g} {row['ratio']:>6.2f} ({row['ratio_low']:.2f} to "
+        f"{row['ratio_high']:.2f}) {row['peak_mib']:>9.0f} {row['syncs_per_step']:>5} {row['floor_share']:>7.1%}"
+    )
+
+
+@click.command()
+@click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu", show_default=True)
+@click.option("--shape", "shapes", type=(int, int, int), multiple=True, help="size, n and batch; several  [a grid]")
+@click.option("--rounds", type=click.IntRange(7), default=7, show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="of the CPU  [all cores]")
+def main(device: str, shapes: tuple[tuple[int, int, int], ...], rounds: int, threads: int | None) -> None:
+    """Measure the step and write benchmarks/results/MACHINE-DATE.json."""
+    where = torch.device(device)
+    if threads:
+        torch.set_num_threads(threads)
+    if where.type == "cuda":
+        torch.set_float32_matmul_precision("high")  # TF32 for all
+    rates = matrix_rates(where)
+    facts = provenance(where)
+    machine = machine_name(where) + (f"-{threads}-threads" if threads else "")
+    result = {
+        "machine": machine,
+        "device": facts["device"],
+        "threads": facts["threads"],
+        "date": facts["date"],
+        "commit": facts["commit"],
+        "torch": facts["versions"]["torch"],
+        "matrix_tflops": {name: significant(rate / 1e12) for name, rate in rates.items()},
+        "rounds": rounds,
+        "rows": [],
+    }
+    print(f"{machine}, torch {result['torch']}, matrix product, TFLOP/s: {result['matrix_tflops']}")
+    print(f"{'':26} images/s  ratio over ports      peak MiB syncs   floor")
+    grid = list(shapes) or (CUDA_GRID if where.type == "cuda" else CPU_GRID)
+    for (size, n, count), preset in tqdm(list(product(grid, ("began", "began_cs"))), disable=None):
+        config = TrainConfig.preset(preset, size=size, n=n, batch=count)
+        features = preset == "began" and count == 16
+        tqdm.write(f"{preset}, {size}x{size}, n = {n}, batch {count}: {flops(config) / 1e9:.3g} GFLOP a step")
+        for row in compare(
+            config, where, features, rounds, max(rates.values()) if where.type == "cuda" else rates["float32"]
+        ):
+            result["rows"].append(row)
+            tqdm.write(table_line(row))
+        gc.collect()
+    path = RESULTS / f"{machine}-{result['date']}.json"
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(result, indent=1) + "\n")
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,296 @@
+"""The step: three ways to the same gradients, who moves whom, precision, and what a GPU adds."""
+
+import logging
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from began import step as module
+from began.config import TrainConfig
+from began.parallel import Ranks
+from began.step import Began, Record, Update, fast_pass, float16_pass, reference_pass, seconds_a_step, settled
+
+CPU = torch.device("cpu")
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+
+
+def config(**changes) -> TrainConfig:
+    small = {"size": 16, "n": 4, "gamma": 0.5, "lambda_k": 1e-3, "n_z": 8, "batch": 4, "log_every": 5, "steps": 12}
+    return TrainConfig(**{**small, "precision": "float32", **changes})
+
+
+def model_and_batch(**changes) -> tuple[Began, torch.Tensor, torch.Tensor]:
+    model = Began(config(**changes), torch.Generator().manual_seed(1)).double()
+    size = changes.get("size", 16)
+    x = torch.rand(4, 3, size, size, generator=torch.Generator().manual_seed(2), dtype=torch.float64) * 2 - 1
+    return model, x, model.noise(4, torch.Generator().manual_seed(3))
+
+
+def reference(model, x, z):
+    return reference_pass(model, x, z, z)
+
+
+def scaled(model, x, z):
+    return float16_pass(model, x, z, lambda loss: loss * 1.0)
+
+
+def gradients(model, way, x, z) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Return the gradients, G's first, and the losses of a pass."""
+    model.zero_grad()
+    losses, backward = way(model, x, z)
+    backward()
+    return [parameter.grad.clone() for parameter in model.parameters()], torch.stack(losses)
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+@pytest.mark.parametrize("k", [0, 1e-9, 0.3, 1])
+@pytest.mark.parametrize("options", [{}, {"skip": True, "carry_steps": 10}, {"size": 32}], ids=str)
+@pytest.mark.parametrize("way", [fast_pass, scaled])
+def test_the_gradients_are_those_of_the_equations(way, norm, alpha, k, options):
+    model, x, z = model_and_batch(norm=norm, alpha=alpha, **options)
+    model.equilibrium.k.fill_(k)
+    for stack in model.stacks():
+        if stack.carry is not None:
+            stack.carry.fill_(0.6)
+    exact, exact_losses = gradients(model, reference, x, z)
+    ours, losses = gradients(model, way, x, z)
+    for a, b in zip(ours, exact, strict=True):
+        assert torch.linalg.norm(a - b) <= 1e-11 * torch.linalg.norm(b)
+    torch.testing.assert_close(losses, exact_losses, rtol=1e-13, atol=0)
+
+
+def test_the_scale_of_float16_reaches_all_gradients_alike():
+    model, x, z = model_and_batch(alpha=0.1)
+    model.equilibrium.k.fill_(0.3)
+    plain, losses = gradients(model, scaled, x, z)
+    larger, same_losses = gradients(model, lambda *given: float16_pass(*given, lambda loss: loss * 1024), x, z)
+    for a, b in zip(plain, larger, strict=True):
+        torch.testing.assert_close(1024 * a, b)
+    assert torch.equal(losses, same_losses)
+
+
+@pytest.mark.parametrize("way", [fast_pass, scaled, reference])
+def test_no_loss_moves_the_other_player(way):
+    """L_G leaves theta_D alone, L_D and L_c leave theta_G alone: each gradient is that of its own loss."""
+    model, x, z = model_and_batch()
+    of_G = len(list(model.generator.parameters()))
+    of_Enc = len(list(model.discriminator.encode.parameters()))
+    model.equilibrium.k.fill_(0.3)
+    plain, _ = gradients(model, way, x, z)
+    model.alpha = 0.7
+    constrained, _ = gradients(model, way, x, z)
+    for before, after in zip(plain[:of_G], constrained[:of_G], strict=True):
+        torch.testing.assert_close(before, after, rtol=1e-12, atol=1e-15)
+    same = [torch.equal(a, b) for a, b in zip(plain[of_G:], constrained[of_G:], strict=True)]
+    assert not any(same[:of_Enc]), "L_c must reach every parameter of Enc"
+
+    model.alpha = 0.0
+    model.equilibrium.k.fill_(0.0)
+    without_fake, _ = gradients(model, way, x, z)
+    model.zero_grad()
+    (x - model.discriminator(x)).abs().mean().backward()
+    for a, b in zip(without_fake[of_G:], model.discriminator.parameters(), strict=True):
+        torch.testing.assert_close(a, b.grad, rtol=1e-10, atol=1e-15)
+
+
+def batch(size: int = 16, count: int = 4, device: torch.device = CPU) -> torch.Tensor:
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(5)).to(device) * 2 - 1
+
+
+def test_a_fast_step_ends_where_a_reference_step_does():
+    """Adam included, in the memory layout of a run: gradients laid out otherwise would move the wrong weights."""
+    ends = []
+    for way in (fast_pass, scaled, reference):
+        update = Update(config(alpha=0.1, k_0=0.3), CPU)
+        model = update.model.double()
+        x = batch().double().contiguous(memory_format=torch.channels_last)
+        gradients(model, way, x, model.noise(4, torch.Generator().manual_seed(0)))
+        update.optimizer.step()
+        ends.append([parameter.clone() for parameter in model.parameters()])
+    for other in ends[:-1]:
+        for ours, exact in zip(other, ends[-1], strict=True):
+            torch.testing.assert_close(ours, exact, rtol=0, atol=1e-6)  # a step is 5e-4
+
+
+@pytest.mark.parametrize("mode", ["fast", "reference"])
+def test_an_update_moves_both_players_and_k_and_keeps_its_row(mode):
+    update = Update(config(mode=mode, gamma=1.0), CPU)
+    before = [parameter.clone() for parameter in update.model.parameters()]
+    update(batch())
+    assert all(not torch.equal(a, b) for a, b in zip(before, update.model.parameters(), strict=True))
+    update(batch())
+    rows = update.read()
+    assert rows.shape == (2, 5)
+    record = Record(*rows.T)
+    gain = 1e-3 * (record.loss_real - record.loss_fake)
+    torch.testing.assert_close(record.k[0], gain[0].clamp(0, 1))
+    torch.testing.assert_close(record.k[1], (record.k[0] + gain[1]).clamp(0, 1))
+    torch.testing.assert_close(record.M, record.loss_real + (record.loss_real - record.loss_fake).abs())
+    assert len(update.read()) == 0
+    update(batch())
+    assert torch.equal(update.read()[0, 3], update.model.equilibrium.k)
+
+
+def test_rows_that_nobody_reads_are_not_overwritten():
+    update = Update(config(log_every=2), CPU)
+    update(batch())
+    update(batch())
+    with pytest.raises(ValueError, match="2 rows are unread"):
+        update(batch())
+
+
+class NoHostReads(TorchDispatchMode):
+    """Fails on any operation that hands a number of a tensor to Python, which would stall a GPU."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default):
+            raise AssertionError(f"{func} waits for the host")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("mode", "precision"), [("fast", "float32"), ("reference", "float32"), ("fast", "float16"), ("fast", "bfloat16")]
+)
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+def test_no_step_waits_for_the_host(mode, alpha, precision):
+    update = Update(config(alpha=alpha, carry_steps=10, ema=0.9, mode=mode, precision=precision), CPU)
+    with NoHostReads():
+        update(batch())
+        with pytest.raises(AssertionError, match="waits for the host"):
+            update.model.equilibrium.k.item()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+@pytest.mark.parametrize(("mode", "precision"), [("fast", "bfloat16"), ("reference", "bfloat16"), ("fast", "float16")])
+def test_lower_precision_stays_close_and_keeps_losses_and_weights_in_float32(precision, mode, alpha):
+    """The gradients, all of them, point where those of float32 do, at a k far below what float16 holds."""
+    options = config(alpha=alpha, mode=mode, k_0=1e-6, carry_steps=10, skip=True, ema=0.9)
+    ends = []
+    for name in ("float32", precision):
+        update = Update(replace(options, precision=name), CPU)
+        for stack in update.model.stacks():
+            stack.carry.fill_(0.5)
+        update(batch())
+        scale = update.scaler.get_scale()
+        ends.append(([p.grad / scale for p in update.model.parameters()], update.read()))
+        assert all(parameter.dtype == torch.float32 for parameter in update.model.parameters())
+        assert update.model.equilibrium.k.dtype == torch.float32
+    (exact, exact_rows), (lower, rows) = ends
+    torch.testing.assert_close(rows, exact_rows, rtol=0.02, atol=1e-7)
+    cosines = [torch.cosine_similarity(a.flatten(), b.flatten(), 0).item() for a, b in zip(exact, lower, strict=True)]
+    assert min(cosines) > (0.9 if precision == "bfloat16" else 0.98)
+
+
+def test_a_float16_step_whose_gradients_overflow_is_left_out():
+    update = Update(config(precision="float16"), CPU)
+    update.scaler.scale(torch.ones(()))  # makes the scale
+    update.scaler.update(1e30)
+    before = [parameter.clone() for parameter in update.model.parameters()]
+    update(batch())
+    assert all(torch.equal(a, b) for a, b in zip(before, update.model.parameters(), strict=True))
+    assert update.scaler.get_scale() < 1e30
+    assert update.read().isfinite().all()
+
+
+def test_what_a_run_computes_in(monkeypatch, caplog):
+    def on(*available: str, asked: str = "auto", device: str = "cuda") -> str:
+        monkeypatch.setattr(module, "precisions", lambda _: available)
+        return settled(config(precision=asked), torch.device(device)).precision
+
+    assert on("float32", "bfloat16", "float16") == "bfloat16"
+    assert on("float32", "bfloat16", "float16", asked="float16") == "float16"
+    assert on("float32") == "float32"
+    assert on("float32", "bfloat16", "float16", device="cpu") == "float32"
+    assert on("float32", "bfloat16", device="cpu", asked="bfloat16") == "bfloat16"
+    for faster in ("float32", "float16"):
+        monkeypatch.setattr(module, "seconds_a_step", lambda c, _, faster=faster: 1 if c.precision == faster else 2)
+        assert on("float32", "float16") == faster
+    monkeypatch.setattr(module, "seconds_a_step", lambda c, _: 1 if c.precision == "float32" else math.inf)
+    assert on("float32", "float16") == "float32"
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING):
+        assert on("float32", "float16", asked="bfloat16") == "float32"
+    assert "precision bfloat16 can't be had (on cuda, mode fast, processes: 1): going on with float32" in caplog.text
+    assert len(caplog.records) == 1
+    for alone in (config(precision="float16", mode="reference"), config(precision="float16")):
+        ranks = Ranks(0, 1 if alone.mode == "reference" else 2)
+        assert settled(alone, CPU, ranks).precision == "float32"
+
+
+def test_a_trial_times_the_step_and_finds_what_is_not_finite(monkeypatch):
+    assert 0 < seconds_a_step(config(), CPU, steps=2) < 60
+    monkeypatch.setattr(module.Update, "read", lambda _: torch.tensor([math.nan]))
+    assert seconds_a_step(config(), CPU, steps=2) == math.inf
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's own, as it traces
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+def test_a_compiled_step_is_the_same_step(alpha):
+    if not module.can_compile(CPU):
+        pytest.skip("no C++ compiler")
+    rows = []
+    for compiled in (False, True):
+        update = Update(config(alpha=alpha, compile=compiled, k_0=0.2), CPU)
+        for _ in range(3):
+            update(batch())
+        rows.append(update.read())
+        if compiled:
+            assert update.model.generator._compiled_call_impl is not None
+    torch.testing.assert_close(*rows, rtol=1e-4, atol=1e-6)
+
+
+def test_where_compile_does_not_work_the_run_goes_on(monkeypatch, caplog):
+    def broken(*_args, **_kwargs):
+        raise RuntimeError("no compiler\nand a long trace")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with caplog.at_level(logging.WARNING):
+        update = Update(config(compile=True), CPU)
+    assert "torch.compile does not work here (no compiler)" in caplog.text
+    update(batch())
+    assert update.read().isfinite().all()
+
+
+@needs_cuda
+@pytest.mark.parametrize(
+    ("mode", "precision"), [("fast", "float32"), ("reference", "float32"), ("fast", "float16"), ("fast", "bfloat16")]
+)
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+def test_a_graph_replays_the_step(alpha, mode, precision):
+    """Noise, both players, k, the carries, the moving average and the learning rate go on as in single calls."""
+    device = torch.device("cuda")
+    options = config(alpha=alpha, mode=mode, precision=precision, carry_steps=20, ema=0.9, log_every=12)
+    ends = []
+    for graph in (False, True):
+        update = Update(options, device, graph=graph)
+        for t in range(10):
+            if t == 7:
+                update.lr = 1e-3
+            update(batch(device=device) * (1 - t / 20))
+        ends.append((update.read(), update.rng.get_state(), [p.clone() for p in update.average.parameters()]))
+    rtol = 1e-3 if precision == "float32" else 3e-2
+    torch.testing.assert_close(ends[0][0], ends[1][0], rtol=rtol, atol=1e-4)
+    assert torch.equal(ends[0][1], ends[1][1])
+    for a, b in zip(ends[0][2], ends[1][2], strict=True):
+        torch.testing.assert_close(a, b, rtol=0.1, atol=5e-3)
+
+
+@needs_cuda
+@pytest.mark.parametrize("graph", [False, True])
+def test_cuda_never_waits_for_the_host_between_readings(graph):
+    device = torch.device("cuda")
+    update = Update(config(ema=0.9, carry_steps=9, log_every=20), device, graph=graph)
+    x = batch(device=device)
+    for _ in range(6):
+        update(x)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(6):
+            update(x)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert len(update.read()) == 12
