@@ -48,11 +48,9 @@ def make_pictures(folder: Path, count: int, height: int, width: int) -> None:
     """Write faces as JPEG files, enlarged where the renderer's 256 pixels are too few, with grain."""
     folder.mkdir()
     rng = torch.Generator().manual_seed(0)
-    left = (height - width) // 2
     for i, face in enumerate(rendered_faces(count, min(height, 256))):
-        large = interpolate(face[None].float(), (height, height), mode="bicubic", antialias=True)[0, ..., left:][
-            ..., :width
-        ]
+        square = interpolate(face[None].float(), (height, height), mode="bicubic", antialias=True)[0]
+        large = square.narrow(2, (height - width) // 2, width)
         grainy = (large + 5 * torch.randn(large.shape, generator=rng)).clamp(0, 255).byte()
         Image.fromarray(grainy.permute(1, 2, 0).numpy()).save(folder / f"{i:04}.jpg", quality=90)
 
@@ -62,8 +60,7 @@ def decoded_per_second(images: Files) -> float:
     times = []
     for _ in range(ROUNDS):
         start = time.perf_counter()
-        for i in range(len(images)):
-            images[i]
+        list(map(images.__getitem__, range(len(images))))
         times.append(time.perf_counter() - start)
     return len(images) / statistics.median(times)
 
@@ -116,16 +113,21 @@ def main(size: int, n: int, batch: int) -> None:
         shares = [a / b for a, b in zip(speeds[kind], speeds["resident"], strict=True)]
         supply = rate * WORKERS
         # A GPU waits if the workers are slower than it; on a CPU, they take their time from the model's
-        bound = min(1, supply / resident) if device.type == "cuda" else 1 / (1 + resident / supply)
-        row = {"data": kind, "size": size, "n": n, "batch": batch, "workers": WORKERS}
-        row |= {"decoded_per_s_per_worker": significant(rate), "resident_images_per_s": significant(resident)}
-        row |= {"images_per_s": significant(statistics.median(speeds[kind])), "bound": significant(bound)}
-        row |= {"share": significant(statistics.median(shares)), "low": significant(min(shares))}
-        row |= {"high": significant(max(shares))}
-        rows.append(row)
+        allowed = min(1, supply / resident) if device.type == "cuda" else 1 / (1 + resident / supply)
+        numbers = {
+            "decoded_per_s_per_worker": rate,
+            "images_per_s": statistics.median(speeds[kind]),
+            "resident_images_per_s": resident,
+            "share": statistics.median(shares),
+            "share_low": min(shares),
+            "share_high": max(shares),
+            "share_allowed": allowed,
+        }
+        rows.append({"data": kind, "size": size, "n": n, "batch": batch, "workers": WORKERS})
+        rows[-1] |= {name: significant(value) for name, value in numbers.items()}
         print(
-            f"{kind:>9} streamed: {row['images_per_s']:.0f} images/s, {row['share']:.1%} ({row['low']:.1%} to "
-            f"{row['high']:.1%}); {WORKERS} workers decode {rate:.0f} pictures/s each, which allows {bound:.1%}"
+            f"{kind:>9} streamed: {numbers['images_per_s']:.0f} images/s, {numbers['share']:.1%} ({min(shares):.1%} to "
+            f"{max(shares):.1%}); {WORKERS} workers decode {rate:.0f} pictures/s each, which allows {allowed:.1%}"
         )
     path = Path(__file__).parent / f"results/data-{machine}-{facts['date']}.json"
     record = {"machine": machine, "device": facts["device"], "date": facts["date"], "commit": facts["commit"]}

@@ -1,14 +1,13 @@
 """Measures the training step against the ports of BEGAN: `python benchmarks/step.py`, or `make bench`.
 
 All ways to do a step are timed in turn, round after round, so that what else the machine does falls on all alike.
-The floor is the time that the step's multiplications would take at the rate of a large matrix product, measured here.
+The floor is the time that the operations of the fast step would take at the rate of a large matrix product in the same
+precision, measured in the same run.
 """
 
 import gc
 import json
 import multiprocessing
-import os
-import platform
 import re
 import statistics
 import time
@@ -21,6 +20,7 @@ from typing import Any
 
 import click
 import torch
+from machine import machine_name, result_file
 from ports import FEATURES, PortsStep
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
@@ -34,7 +34,6 @@ from began.config import TrainConfig
 from began.files import atomic_write
 from began.step import Began, Update, fast_pass, settled
 
-RESULTS = Path(__file__).parent / "results"
 CUDA_GRID = [(16, 8, 16), *product((32, 64, 128), (64, 128), (16, 64))]
 CPU_GRID = [(16, 8, 16), (32, 32, 16), (64, 32, 16), (32, 64, 16), (64, 64, 16)]
 SLICE = 0.3  # seconds that a way is timed for in each round, at least a step
@@ -202,7 +201,9 @@ def _resident(kind: str) -> int:
     return int(found[1])
 
 
-def compare(config: TrainConfig, device: torch.device, features: bool, rounds: int, rate: float) -> Iterator[dict]:
+def compare(
+    config: TrainConfig, device: torch.device, features: bool, rounds: int, rates: dict[str, float]
+) -> Iterator[dict]:
     """Yield a row of results for each way to do a step of a config; one that the memory can't hold says so."""
     x, steps, rows = batch(config, device), {}, {}
     for name, make in ways(config, device, features).items():
@@ -228,11 +229,11 @@ def compare(config: TrainConfig, device: torch.device, features: bool, rounds: i
     for _ in range(rounds):
         for name, step in steps.items():
             times[name].append(seconds(step, x, counts[name]))
-    floor = flops(config) / rate
+    count = flops(config)
     for name, row in rows.items():
         if name in times:
             row["images_per_s"] = significant(config.batch / statistics.median(times[name]))
-            row["floor_share"] = significant(floor / statistics.median(times[name]))
+            row["floor_share"] = significant(count / rates[row["dtype"]] / statistics.median(times[name]))
             if "ports" in times:
                 ratios = [a / b for a, b in zip(times["ports"], times[name], strict=True)]
                 row["ratio"], row["ratio_low"], row["ratio_high"] = map(
@@ -244,18 +245,6 @@ def compare(config: TrainConfig, device: torch.device, features: bool, rounds: i
 def significant(value: float) -> float:
     """Round to four significant digits."""
     return float(f"{value:.4g}")
-
-
-def machine_name(device: torch.device) -> str:
-    """Return a short name of this machine, for a file's name."""
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-    else:
-        info = Path("/proc/cpuinfo")
-        found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        name = f"{found[1] if found else platform.machine()} {cores} cores"
-    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm)\)|processor|cpu", "", name.lower())).strip("-")
 
 
 def table_line(row: dict[str, Any]) -> str:
@@ -301,13 +290,11 @@ def main(device: str, shapes: tuple[tuple[int, int, int], ...], rounds: int, thr
         config = TrainConfig.preset(preset, size=size, n=n, batch=count)
         features = preset == "began" and count == 16
         tqdm.write(f"{preset}, {size}x{size}, n = {n}, batch {count}: {flops(config) / 1e9:.3g} GFLOP a step")
-        for row in compare(
-            config, where, features, rounds, max(rates.values()) if where.type == "cuda" else rates["float32"]
-        ):
+        for row in compare(config, where, features, rounds, rates):
             result["rows"].append(row)
             tqdm.write(table_line(row))
         gc.collect()
-    path = RESULTS / f"{machine}-{result['date']}.json"
+    path = result_file(f"{machine}-{result['date']}")
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n")
     print(path)

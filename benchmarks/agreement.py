@@ -1,0 +1,75 @@
+"""Asks whether the ways to do a step end alike: `python benchmarks/agreement.py`.
+
+The same seeds and data, trained by the equations word by word, by one pass in float32, and in lower precision. Two
+ways agree if their runs differ no more than seeds do. A second call does what is missing.
+"""
+
+import json
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import click
+import torch
+from machine import machine_name, result_file
+from tqdm import tqdm
+
+from began.artifacts import generate, pixel_std, provenance, summary
+from began.config import TrainConfig
+from began.datasets import open_images
+from began.files import atomic_write
+from began.training import Trainer
+
+WAYS = {
+    "reference": {"mode": "reference", "precision": "float32"},
+    "float32": {"precision": "float32"},
+    "bfloat16": {"precision": "bfloat16"},
+    "float16": {"precision": "float16"},
+}
+
+
+@click.command()
+@click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu", show_default=True)
+@click.option("--size", default=16, show_default=True)
+@click.option("--n", default=16, show_default=True)
+@click.option("--steps", default=2000, show_default=True)
+@click.option("--seeds", type=click.IntRange(5), default=5, show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="of the CPU  [all cores]")
+def main(device: str, size: int, n: int, steps: int, seeds: int, threads: int | None) -> None:
+    """Train in each way and write benchmarks/results/agreement-MACHINE.json."""
+    if threads:
+        torch.set_num_threads(threads)
+    where = torch.device(device)
+    base = TrainConfig(size=size, n=n, steps=steps, count=4096)
+    images = open_images(base.data, size=size, count=base.count)
+    path = result_file(f"agreement-{machine_name(where)}")
+    facts = {**provenance(where), "size": size, "n": n, "steps": steps}
+    rows = _done(path, facts)
+    # float16 is emulated on a CPU, some 40 times slower
+    ways = {name: way for name, way in WAYS.items() if where.type == "cuda" or name != "float16"}
+    for seed, alpha, (name, way) in tqdm(list(product(range(seeds), (0.0, 0.1), ways.items())), disable=None):
+        model = "BEGAN-CS" if alpha else "BEGAN"
+        if any((row["model"], row["way"], row["seed"]) == (model, name, seed) for row in rows):
+            continue
+        trainer = Trainer(replace(base, alpha=alpha, seed=seed, **way), images, device=where)
+        history = trainer.fit(progress=False)
+        if trainer.step < steps:
+            raise click.Abort
+        z = trainer.model.noise(256, torch.Generator(where).manual_seed(1))
+        spread = pixel_std(generate(trainer.sampler, z))
+        rows.append({"model": model, "way": name, "seed": seed, **summary(history), "sample_std": spread})
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps({**facts, "config": base.to_dict(), "rows": rows}, indent=1) + "\n")
+    print(path)
+
+
+def _done(path: Path, facts: dict) -> list[dict]:
+    """Return the rows of a file that the same commit wrote with the same settings."""
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text())
+    return found["rows"] if all(found[key] == facts[key] for key in ("commit", "size", "n", "steps")) else []
+
+
+if __name__ == "__main__":
+    main()
