@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help book test check execute artifacts clean
+.PHONY: help book test bench check execute artifacts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -12,6 +12,9 @@ book: $(READY) ## build the book from its stored outputs and print its address
 
 test: $(READY) ## run the unit tests, then every cell of the book against its stored output
 	@$(BIN)/pytest -n 2 --dist loadfile && $(BIN)/pytest --nbval book/ -n 2 --dist loadscope
+
+bench: $(READY) ## time the training step against the ports' (CPU: half an hour; GPU: see benchmarks/README.md)
+	@$(BIN)/python benchmarks/step.py
 
 check: $(READY) ## lint, formatting and types
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/pyright

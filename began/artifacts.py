@@ -178,6 +178,13 @@ def artifact_names() -> list[str]:
     return sorted(path.parent.name for path in artifacts_folder().glob("*/run.json"))
 
 
+def benchmark_results(benchmark: str) -> list[dict[str, Any]]:
+    """Return what a benchmark ("step", "agreement" or "data") left in benchmarks/results, oldest first."""
+    folder = artifacts_folder().parent.parent / "benchmarks/results"
+    results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    return sorted((r for r in results if r["benchmark"] == benchmark), key=lambda result: result["date"])
+
+
 def provenance(device: torch.device) -> dict[str, Any]:
     """Return when, where and with what something was computed: date, commit, versions, device."""
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"

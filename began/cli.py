@@ -124,6 +124,8 @@ def _resumed(checkpoint: Path, changes: dict[str, Any]) -> TrainConfig:
 
 
 def _fit(trainer: Trainer, out: Path, go_on: str, *, half: bool = False) -> None:
+    if trainer.ranks.rank == 0:
+        click.echo(f"training in {trainer.update.how}")
     try:
         trainer.fit()
     except RuntimeError as error:

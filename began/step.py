@@ -204,6 +204,15 @@ class Update:
         self._players = ranks.parallel(self.model)
 
     @property
+    def how(self) -> str:
+        """What the update runs on and in, in words."""
+        device = self._lr.device
+        where = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        graph = ", one CUDA graph a step" if self.graphed else ""
+        processes = f", {self.ranks.count} processes" if self.ranks.count > 1 else ""
+        return f"{self.config.precision} on {where}{graph}{processes}"
+
+    @property
     def lr(self) -> float:
         """The learning rate now, read from the device."""
         return self._lr.item()

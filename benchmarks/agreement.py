@@ -8,16 +8,16 @@ import json
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
-from machine import machine_name, result_file
+from machine import RESULTS, facts, save
 from tqdm import tqdm
 
-from began.artifacts import generate, pixel_std, provenance, summary
+from began.artifacts import generate, pixel_std, summary
 from began.config import TrainConfig
 from began.datasets import open_images
-from began.files import atomic_write
 from began.training import Trainer
 
 WAYS = {
@@ -42,33 +42,32 @@ def main(device: str, size: int, n: int, steps: int, seeds: int, threads: int | 
     where = torch.device(device)
     base = TrainConfig(size=size, n=n, steps=steps, count=4096)
     images = open_images(base.data, size=size, count=base.count)
-    path = result_file(f"agreement-{machine_name(where)}")
-    facts = {**provenance(where), "size": size, "n": n, "steps": steps}
-    rows = _done(path, facts)
+    result = {**facts("agreement", where), "config": base.to_dict()}
+    name = f"agreement-{result['machine']}"
+    rows = _done(RESULTS / f"{name}.json", result)
     # float16 is emulated on a CPU, some 40 times slower
-    ways = {name: way for name, way in WAYS.items() if where.type == "cuda" or name != "float16"}
-    for seed, alpha, (name, way) in tqdm(list(product(range(seeds), (0.0, 0.1), ways.items())), disable=None):
+    ways = {way: options for way, options in WAYS.items() if where.type == "cuda" or way != "float16"}
+    for seed, alpha, (way, options) in tqdm(list(product(range(seeds), (0.0, 0.1), ways.items())), disable=None):
         model = "BEGAN-CS" if alpha else "BEGAN"
-        if any((row["model"], row["way"], row["seed"]) == (model, name, seed) for row in rows):
+        if any((row["model"], row["way"], row["seed"]) == (model, way, seed) for row in rows):
             continue
-        trainer = Trainer(replace(base, alpha=alpha, seed=seed, **way), images, device=where)
+        trainer = Trainer(replace(base, alpha=alpha, seed=seed, **options), images, device=where)
         history = trainer.fit(progress=False)
         if trainer.step < steps:
             raise click.Abort
         z = trainer.model.noise(256, torch.Generator(where).manual_seed(1))
         spread = pixel_std(generate(trainer.sampler, z))
-        rows.append({"model": model, "way": name, "seed": seed, **summary(history), "sample_std": spread})
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps({**facts, "config": base.to_dict(), "rows": rows}, indent=1) + "\n")
-    print(path)
+        rows.append({"model": model, "way": way, "seed": seed, **summary(history), "sample_std": spread})
+        save(name, {**result, "rows": rows})
+    print(f"{len(rows)} runs in {RESULTS / name}.json")
 
 
-def _done(path: Path, facts: dict) -> list[dict]:
+def _done(path: Path, result: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the rows of a file that the same commit wrote with the same settings."""
     if not path.exists():
         return []
     found = json.loads(path.read_text())
-    return found["rows"] if all(found[key] == facts[key] for key in ("commit", "size", "n", "steps")) else []
+    return found["rows"] if all(found[key] == result[key] for key in ("commit", "config")) else []
 
 
 if __name__ == "__main__":

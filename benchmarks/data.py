@@ -4,7 +4,6 @@
 would decode faster. Training takes turns, round after round, so that what else the machine does falls on all alike.
 """
 
-import json
 import statistics
 import tempfile
 import time
@@ -14,17 +13,15 @@ from pathlib import Path
 
 import click
 import torch
+from machine import facts, save, significant
 from PIL import Image
-from step import machine_name, significant
 from torch import Tensor
 from torch.nn.functional import interpolate
 from tqdm import tqdm
 
-from began.artifacts import provenance
 from began.config import TrainConfig
 from began.datasets import WORKERS, Batches, Files, open_images
 from began.faces import rendered_faces
-from began.files import atomic_write
 from began.training import Trainer
 
 KINDS = {"178x218": (512, 218, 178), "1024x1024": (128, 1024, 1024)}  # how many, and their height and width
@@ -105,9 +102,10 @@ def main(size: int, n: int, batch: int) -> None:
         config = TrainConfig(size=size, n=n, batch=batch, lr=1e-5)
         speeds = training_speeds(config, sets, device)
     resident = statistics.median(speeds["resident"])
-    facts = provenance(device)
-    machine = machine_name(device)
-    print(f"{machine}: {size}x{size}, n = {n}, batch {batch}: {resident:.0f} images/s from data on the device")
+    result = facts("data", device)
+    print(
+        f"{result['machine']}: {size}x{size}, n = {n}, batch {batch}: {resident:.0f} images/s from data on the device"
+    )
     rows = []
     for kind, rate in decoded.items():
         shares = [a / b for a, b in zip(speeds[kind], speeds["resident"], strict=True)]
@@ -129,11 +127,7 @@ def main(size: int, n: int, batch: int) -> None:
             f"{kind:>9} streamed: {numbers['images_per_s']:.0f} images/s, {numbers['share']:.1%} ({min(shares):.1%} to "
             f"{max(shares):.1%}); {WORKERS} workers decode {rate:.0f} pictures/s each, which allows {allowed:.1%}"
         )
-    path = Path(__file__).parent / f"results/data-{machine}-{facts['date']}.json"
-    record = {"machine": machine, "device": facts["device"], "date": facts["date"], "commit": facts["commit"]}
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps({**record, "torch": facts["versions"]["torch"], "rows": rows}, indent=1) + "\n")
-    print(path)
+    print(save(f"data-{result['machine']}-{result['date']}", {**result, "rows": rows}))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,17 @@
-"""What the benchmarks say of the machine they ran on, and where they write."""
+"""What each benchmark says of the machine that it ran on, and where it leaves its numbers."""
 
-import os
+import json
 import platform
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
+
+from began.artifacts import provenance
+from began.files import atomic_write
+
+RESULTS = Path(__file__).parent / "results"
 
 
 def machine_name(device: torch.device) -> str:
@@ -15,11 +21,29 @@ def machine_name(device: torch.device) -> str:
     else:
         info = Path("/proc/cpuinfo")
         found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        name = f"{found[1] if found else platform.machine()} {cores} cores"
+        name = f"{found[1] if found else platform.machine()} {torch.get_num_threads()} threads"
     return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm)\)|processor|cpu", "", name.lower())).strip("-")
 
 
-def result_file(name: str) -> Path:
-    """Return benchmarks/results/NAME.json."""
-    return Path(__file__).parent / "results" / f"{name}.json"
+def facts(benchmark: str, device: torch.device) -> dict[str, Any]:
+    """Return what a result says of where it comes from: machine, device, threads, date, commit, torch."""
+    known = provenance(device)
+    return {
+        "benchmark": benchmark,
+        "machine": machine_name(device),
+        **{name: known[name] for name in ("device", "threads", "date", "commit")},
+        "torch": known["versions"]["torch"],
+    }
+
+
+def save(name: str, result: dict[str, Any]) -> Path:
+    """Write benchmarks/results/NAME.json and return its path."""
+    path = RESULTS / f"{name}.json"
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(result, indent=1) + "\n")
+    return path
+
+
+def significant(value: float) -> float:
+    """Round to four significant digits."""
+    return float(f"{value:.4g}")

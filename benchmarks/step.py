@@ -20,7 +20,7 @@ from typing import Any
 
 import click
 import torch
-from machine import machine_name, result_file
+from machine import RESULTS, facts, save, significant
 from ports import FEATURES, PortsStep
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
@@ -28,10 +28,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 from tqdm import tqdm
 
-from began.acceleration import DTYPES
-from began.artifacts import provenance
+from began.acceleration import DTYPES, WARM_UP, can_compile
 from began.config import TrainConfig
-from began.files import atomic_write
 from began.step import Began, Update, fast_pass, settled
 
 CUDA_GRID = [(16, 8, 16), *product((32, 64, 128), (64, 128), (16, 64))]
@@ -54,7 +52,8 @@ def ways(config: TrainConfig, device: torch.device, features: bool) -> dict[str,
         best = settled(config, device)
         made["began"] = lambda: Reading(best, device)
         made["began, no graph"] = lambda: Reading(best, device, graph=False)
-        made["began, compiled"] = lambda: Reading(replace(best, compile=True), device)
+        if can_compile(device):
+            made["began, compiled"] = lambda: Reading(replace(best, compile=True), device)
     else:
         made["began"] = made.pop("began, float32")
         made["began, bfloat16"] = lambda: Reading(replace(config, precision="bfloat16"), device)
@@ -203,8 +202,11 @@ def _resident(kind: str) -> int:
 
 def compare(
     config: TrainConfig, device: torch.device, features: bool, rounds: int, rates: dict[str, float]
-) -> Iterator[dict]:
-    """Yield a row of results for each way to do a step of a config; one that the memory can't hold says so."""
+) -> Iterator[dict[str, Any]]:
+    """Yield a row of results for each way to do a step of a config; one that the memory can't hold says so.
+
+    Without rounds, memory alone is measured.
+    """
     x, steps, rows = batch(config, device), {}, {}
     for name, make in ways(config, device, features).items():
         rows[name] = {
@@ -216,45 +218,55 @@ def compare(
         }
         try:
             rows[name]["peak_mib"] = round(peak_mib(config, device, features, name), 1)
-            steps[name] = make()
-            rows[name]["dtype"] = steps[name].config.precision if isinstance(steps[name], Update) else "float32"
-            rows[name]["syncs_per_step"] = 0 if getattr(steps[name], "graphed", False) else host_reads(steps[name], x)
-            seconds(steps[name], x, 5 if device.type == "cuda" else 1)
+            if rounds:
+                step = make()
+                rows[name]["dtype"] = step.config.precision if isinstance(step, Update) else "float32"
+                rows[name]["syncs_per_step"] = 0 if getattr(step, "graphed", False) else host_reads(step, x)
+                seconds(step, x, 2 * WARM_UP if device.type == "cuda" else 1)
+                steps[name] = step
         except torch.OutOfMemoryError:
             rows[name]["error"] = "out of memory"
-            steps.pop(name, None)
             gc.collect()
     counts = {name: max(1, round(SLICE / seconds(step, x, 1))) for name, step in steps.items()}
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name, step in steps.items():
             times[name].append(seconds(step, x, counts[name]))
-    count = flops(config)
+    floor = {precision: flops(config) / rate for precision, rate in rates.items()}
     for name, row in rows.items():
         if name in times:
-            row["images_per_s"] = significant(config.batch / statistics.median(times[name]))
-            row["floor_share"] = significant(count / rates[row["dtype"]] / statistics.median(times[name]))
-            if "ports" in times:
-                ratios = [a / b for a, b in zip(times["ports"], times[name], strict=True)]
-                row["ratio"], row["ratio_low"], row["ratio_high"] = map(
-                    significant, (statistics.median(ratios), min(ratios), max(ratios))
-                )
+            median = statistics.median(times[name])
+            ratios = [a / b for a, b in zip(times.get("ports", []), times[name], strict=False)]
+            row["images_per_s"] = significant(config.batch / median)
+            row["floor_share"] = significant(floor[row["dtype"]] / median)
+            if ratios:
+                row["ratio"] = significant(statistics.median(ratios))
+                row["ratio_low"], row["ratio_high"] = significant(min(ratios)), significant(max(ratios))
         yield row
-
-
-def significant(value: float) -> float:
-    """Round to four significant digits."""
-    return float(f"{value:.4g}")
 
 
 def table_line(row: dict[str, Any]) -> str:
     """Return a row as a line of the printed table."""
-    if "error" in row:
-        return f"{row['mode']:26} {row['error']}"
-    return (
-        f"{row['mode']:26} {row['images_per_s']:>9.4g} {row['ratio']:>6.2f} ({row['ratio_low']:.2f} to "
-        f"{row['ratio_high']:.2f}) {row['peak_mib']:>9.0f} {row['syncs_per_step']:>5} {row['floor_share']:>7.1%}"
-    )
+    numbers = ("images_per_s", "ratio", "ratio_low", "ratio_high", "peak_mib", "syncs_per_step", "floor_share")
+    texts = [f"{row[name]:10.4g}" if name in row else f"{'':10}" for name in numbers]
+    return f"{row['mode']:26}{' '.join(texts)} {row.get('error', '')}"
+
+
+def merged(result: dict[str, Any]) -> dict[str, Any]:
+    """Return a result with the rows that the same commit left on this machine today, where there are no new ones."""
+    path = RESULTS / f"{file_name(result)}.json"
+    found = json.loads(path.read_text()) if path.exists() else {"commit": None, "rows": []}
+    if found["commit"] != result["commit"]:
+        return result
+    keys = ("model", "mode", "size", "n", "batch")
+    new = {tuple(row[key] for key in keys) for row in result["rows"]}
+    old = [row for row in found["rows"] if tuple(row[key] for key in keys) not in new]
+    return {**result, "rows": old + result["rows"]}
+
+
+def file_name(result: dict[str, Any]) -> str:
+    """Return where a result goes."""
+    return f"{result['machine']}-{result['date']}"
 
 
 @click.command()
@@ -262,42 +274,35 @@ def table_line(row: dict[str, Any]) -> str:
 @click.option("--shape", "shapes", type=(int, int, int), multiple=True, help="size, n and batch; several  [a grid]")
 @click.option("--rounds", type=click.IntRange(7), default=7, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="of the CPU  [all cores]")
-def main(device: str, shapes: tuple[tuple[int, int, int], ...], rounds: int, threads: int | None) -> None:
-    """Measure the step and write benchmarks/results/MACHINE-DATE.json."""
+@click.option("--memory", is_flag=True, help="measure memory alone")
+def main(device: str, shapes: tuple[tuple[int, int, int], ...], rounds: int, threads: int | None, memory: bool) -> None:
+    """Measure the step and write benchmarks/results/MACHINE-DATE.json, which keeps what it has of other shapes."""
     where = torch.device(device)
     if threads:
         torch.set_num_threads(threads)
     if where.type == "cuda":
         torch.set_float32_matmul_precision("high")  # TF32 for all
     rates = matrix_rates(where)
-    facts = provenance(where)
-    machine = machine_name(where) + (f"-{threads}-threads" if threads else "")
     result = {
-        "machine": machine,
-        "device": facts["device"],
-        "threads": facts["threads"],
-        "date": facts["date"],
-        "commit": facts["commit"],
-        "torch": facts["versions"]["torch"],
+        **facts("step", where),
         "matrix_tflops": {name: significant(rate / 1e12) for name, rate in rates.items()},
         "rounds": rounds,
         "rows": [],
     }
-    print(f"{machine}, torch {result['torch']}, matrix product, TFLOP/s: {result['matrix_tflops']}")
-    print(f"{'':26} images/s  ratio over ports      peak MiB syncs   floor")
+    print(f"{result['machine']}, torch {result['torch']}, matrix product, TFLOP/s: {result['matrix_tflops']}")
+    heads = ("images/s", "ratio", "lowest", "highest", "peak MiB", "syncs", "of floor")
+    print(f"{'':26}{' '.join(f'{head:>10}' for head in heads)}")
     grid = list(shapes) or (CUDA_GRID if where.type == "cuda" else CPU_GRID)
     for (size, n, count), preset in tqdm(list(product(grid, ("began", "began_cs"))), disable=None):
         config = TrainConfig.preset(preset, size=size, n=n, batch=count)
-        features = preset == "began" and count == 16
+        features = preset == "began" and count == 16 and not memory
         tqdm.write(f"{preset}, {size}x{size}, n = {n}, batch {count}: {flops(config) / 1e9:.3g} GFLOP a step")
-        for row in compare(config, where, features, rounds, rates):
+        for row in compare(config, where, features, 0 if memory else rounds, rates):
             result["rows"].append(row)
             tqdm.write(table_line(row))
+        save(file_name(result), merged(result))
         gc.collect()
-    path = result_file(f"{machine}-{result['date']}")
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=1) + "\n")
-    print(path)
+    print(RESULTS / f"{file_name(result)}.json")
 
 
 if __name__ == "__main__":

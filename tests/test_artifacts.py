@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from began.artifacts import RECIPES, artifacts_folder, load_run, pixel_std, save_run, summary, windows
+from began.artifacts import (
+    RECIPES,
+    artifacts_folder,
+    benchmark_results,
+    load_run,
+    pixel_std,
+    save_run,
+    summary,
+    windows,
+)
 from began.config import TrainConfig
 from began.datasets import Pictures
 from began.step import Record
@@ -87,3 +96,15 @@ def test_each_committed_artifact_loads_and_is_what_its_recipe_says(name: str):
 def test_the_committed_artifacts_stay_small():
     total = sum(path.stat().st_size for path in artifacts_folder().rglob("*") if path.is_file())
     assert total < 40e6
+
+
+def test_benchmark_results_come_oldest_first(tmp_path: Path, monkeypatch):
+    (tmp_path / "data/artifacts").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert benchmark_results("step") == []
+    results = tmp_path / "benchmarks/results"
+    results.mkdir(parents=True)
+    for date, benchmark in (("2026-03-01", "step"), ("2026-02-01", "data"), ("2026-01-01", "step")):
+        (results / f"machine-{date}.json").write_text(json.dumps({"date": date, "benchmark": benchmark}))
+    assert [result["date"] for result in benchmark_results("step")] == ["2026-01-01", "2026-03-01"]
+    assert len(benchmark_results("data")) == 1

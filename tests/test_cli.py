@@ -37,6 +37,7 @@ def test_train_sample_info(tmp_path: Path):
     run, grid = tmp_path / "run", tmp_path / "grid.png"
     result = train(run, "--preset", "began_cs", "--steps", 10, "--sample-every", 5)
     assert result.exit_code == 0, result.output
+    assert "training in float32 on cpu\n" in result.output
     assert "ratio" in result.output
     left = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
     assert left == {
@@ -56,6 +57,13 @@ def test_train_sample_info(tmp_path: Path):
     shown = began("info", run)
     assert json.loads(shown.output)["steps"] == 10
     assert "torch" in began("info").output
+
+
+def test_options_that_are_switches_and_choices_reach_the_run(tmp_path: Path):
+    result = train(tmp_path / "run", "--steps", 1, "--flip", "--precision", "bfloat16")
+    assert "training in bfloat16 on cpu\n" in result.output
+    assert load_run(tmp_path / "run").config.flip
+    assert load_run(tmp_path / "run").config.precision == "bfloat16"
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path):

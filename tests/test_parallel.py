@@ -100,6 +100,7 @@ def test_ctrl_c_stops_all_ranks_at_the_same_step_with_everything_saved(tmp_path:
             time.sleep(0.2)
         job.send_signal(signal.SIGINT)
         printed, errors = job.communicate(timeout=60)
+    assert "training in float32 on cpu, 2 processes" in printed
     assert "stopped at step" in printed + errors
     assert "lost another process" not in printed + errors
     state = load_checkpoint(out / CHECKPOINT)

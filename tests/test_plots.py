@@ -68,3 +68,43 @@ def test_a_model_keeps_one_colour_and_no_two_share_one():
     assert len(set(plots.COLOURS.values())) == len(plots.COLOURS)
     plots.use_style()
     assert plt.rcParams["axes.grid"]
+
+
+def test_speeds_show_a_panel_for_each_shape_and_a_bar_for_each_model():
+    rows = [
+        {
+            "model": model,
+            "mode": mode,
+            "size": size,
+            "n": 8,
+            "batch": 4,
+            "ratio": r,
+            "ratio_low": r - 1,
+            "ratio_high": 9,
+        }
+        for size in (32, 64)
+        for model in ("BEGAN", "BEGAN-CS")
+        for mode, r in (("ports", 1.0), ("began", size / 16), ("other", 7.0))
+    ]
+    rows.append({"model": "BEGAN", "mode": "began", "size": 128, "n": 8, "batch": 4, "error": "out of memory"})
+    figure = plots.show_speeds(rows, {"ports": "the ports", "began": "ours"})
+    left, right = figure.axes
+    assert [axes.get_title() for axes in (left, right)] == ["32x32, n = 8, batch 4", "64x64, n = 8, batch 4"]
+    assert [bar.get_width() for bar in right.patches] == [1, 4, 1, 4]
+    assert [label.get_text() for label in left.get_yticklabels()] == ["the ports", "ours"]
+    ours, theirs = right.patches[1], right.patches[3]
+    assert ours.get_y() < theirs.get_y() < 1.5
+
+
+def test_agreement_joins_the_runs_of_a_seed_and_marks_medians():
+    rows = [
+        {"model": model, "way": way, "seed": seed, "M": seed + (way == "float32"), "ratio": 0.5, "sample_std": 0.1}
+        for model in ("BEGAN", "BEGAN-CS")
+        for seed in range(3)
+        for way in ("reference", "float32")
+    ]
+    figure = plots.show_agreement(rows)
+    M = figure.axes[0]
+    assert [line.get_ydata().tolist() for line in M.lines[:3]] == [[0, 1], [1, 2], [2, 3]]
+    assert [line.get_ydata()[0] for line in M.lines[3:]] == [1, 2]
+    assert figure.axes[3].get_title() == "M, BEGAN-CS"

@@ -151,6 +151,15 @@ def test_pictures_that_do_not_fit_the_config_are_refused():
         Trainer(config(), pictures(channels=1))
 
 
+def test_pictures_are_mirrored_where_the_config_says_so():
+    runs = [Trainer(config(flip=flip), pictures()) for flip in (False, True)]
+    plain, flipped = (next(trainer.batches.starting_at(0)) for trainer in runs)
+    same = [torch.equal(a, b) for a, b in zip(plain, flipped, strict=True)]
+    mirrored = [torch.equal(a, b.flip(2)) for a, b in zip(plain, flipped, strict=True)]
+    assert all(a or b for a, b in zip(same, mirrored, strict=True))
+    assert any(mirrored)
+
+
 class Trap:
     """Runs code when it is unpickled."""
 
