@@ -197,8 +197,11 @@ class Update:
         self._written = 0
         torch.backends.cudnn.benchmark = True  # the shapes stay: cuDNN tries its kernels once and keeps the fastest
         if config.compile and can_compile(device):
-            for network in (self.model.generator, self.model.discriminator.encode, self.model.discriminator.decode):
-                network.compile()
+            # BEGAN-CS goes back through Enc twice; compiled, the gradients of torch 2.6 are then wrong
+            self.model.generator.compile()
+            self.model.discriminator.decode.compile()
+            if not config.alpha:
+                self.model.discriminator.encode.compile()
         self.graphed = graph and device.type == "cuda" and ranks.count == 1
         self._run = Graphed(self._update, self.rng) if self.graphed else self._update
         self._players = ranks.parallel(self.model)

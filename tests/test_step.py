@@ -232,15 +232,19 @@ def test_a_trial_times_the_step_and_finds_what_is_not_finite(monkeypatch):
 def test_a_compiled_step_is_the_same_step(alpha):
     if not module.can_compile(CPU):
         pytest.skip("no C++ compiler")
-    rows = []
+    ends = []
     for compiled in (False, True):
         update = Update(config(alpha=alpha, compile=compiled, k_0=0.2), CPU)
-        for _ in range(3):
-            update(batch())
-        rows.append(update.read())
+        update(batch())
+        first = [parameter.grad.clone() for parameter in update.model.parameters()]
+        update(batch())
+        update(batch())
+        ends.append((first, update.read()))
         if compiled:
             assert update.model.generator._compiled_call_impl is not None
-    torch.testing.assert_close(*rows, rtol=1e-4, atol=1e-6)
+    for plain, other in zip(ends[0][0], ends[1][0], strict=True):
+        assert (plain - other).norm() < 1e-4 * plain.norm()
+    torch.testing.assert_close(ends[0][1], ends[1][1], rtol=1e-2, atol=1e-4)  # Adam enlarges the least of gradients
 
 
 def test_where_compile_does_not_work_the_run_goes_on(monkeypatch, caplog):
