@@ -40,36 +40,43 @@ def can_compile(device: torch.device) -> bool:
 
 
 class Graphed:
-    """A function of one batch, on CUDA, as one graph: replayed, its kernels start without Python.
+    """Calls of a function of one batch, on CUDA, as one graph: replayed, its kernels start without Python.
 
     The first calls run as they are, on a stream of their own, so that cuDNN picks its kernels and the optimizer makes
-    its state before the capture; they are calls like all others. The function must keep its state in tensors changed in
-    place, draw from `rng` alone, and never wait for the host. Each batch must have the shape of the first.
+    its state before the capture; they are calls like all others. The function must be the same in all calls, keep its
+    state in tensors changed in place, draw from `rng` alone, and never wait for the host; each batch must have the
+    shape of the first.
     """
 
-    def __init__(self, function: Callable[[Tensor], None], rng: torch.Generator):
-        self.function, self.rng = function, rng
+    def __init__(self, rng: torch.Generator):
+        self.rng = rng
         self.stream = torch.cuda.Stream(rng.device)
         self.graph: torch.cuda.CUDAGraph | None = None
         self.x: Tensor | None = None
         self.calls = 0
 
-    def __call__(self, x: Tensor) -> None:
+    def __call__(self, function: Callable[[Tensor], None], x: Tensor) -> None:
         """Call the function on x."""
-        if self.x is None:
-            self.x = torch.empty_like(x, memory_format=torch.channels_last)
-        self.x.copy_(x)
-        if self.calls < WARM_UP:
-            self.calls += 1
-            self.stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self.stream):
-                self.function(self.x)
-            torch.cuda.current_stream().wait_stream(self.stream)
-            return
-        if self.graph is None:
-            self.graph = torch.cuda.CUDAGraph()
-            self.graph.register_generator_state(self.rng)
-            # thread_local: the thread that pins the memory of streamed batches may go on meanwhile
-            with torch.cuda.graph(self.graph, stream=self.stream, capture_error_mode="thread_local"):
-                self.function(self.x)
-        self.graph.replay()
+        with torch.cuda.device(self.stream.device):
+            if self.x is None:
+                self.x = torch.empty_like(x, memory_format=torch.channels_last)
+            self.x.copy_(x)
+            if self.calls < WARM_UP:
+                self.calls += 1
+                self.stream.wait_stream(torch.cuda.current_stream())
+                with torch.cuda.stream(self.stream):
+                    function(self.x)
+                torch.cuda.current_stream().wait_stream(self.stream)
+                return
+            if self.graph is None:
+                self.graph = self._captured(function, self.x)
+            self.graph.replay()
+
+    def _captured(self, function: Callable[[Tensor], None], x: Tensor) -> torch.cuda.CUDAGraph:
+        graph = torch.cuda.CUDAGraph()
+        if torch.__version__ < "2.14":  # later ones register generators by themselves, and warn of this call
+            graph.register_generator_state(self.rng)
+        # thread_local: the thread that pins the memory of streamed batches may go on meanwhile
+        with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
+            function(x)
+        return graph

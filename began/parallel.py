@@ -47,7 +47,7 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         yield ALONE
         return
     if device.type == "cuda":
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) if device.index is None else device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())

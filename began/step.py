@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -191,19 +192,19 @@ class Update:
             capturable=device.type == "cuda",
         )
         self.scaler = GradScaler(device.type, enabled=config.precision == "float16")
-        self._autocast = torch.autocast(device.type, DTYPES[config.precision], enabled=config.precision != "float32")
+        lower = config.precision != "float32"
+        self._autocast = torch.autocast(device.type, DTYPES[config.precision]) if lower else nullcontext()
         self._rows = torch.zeros(config.log_every, len(Record._fields), device=device)
-        self._cursor = torch.zeros(1, dtype=torch.int64, device=device)
+        self._cursor = torch.zeros(1, len(Record._fields), dtype=torch.int64, device=device)  # the next row, by column
         self._written = 0
         torch.backends.cudnn.benchmark = True  # the shapes stay: cuDNN tries its kernels once and keeps the fastest
         if config.compile and can_compile(device):
             # BEGAN-CS goes back through Enc twice; compiled, the gradients of torch 2.6 are then wrong
-            self.model.generator.compile()
-            self.model.discriminator.decode.compile()
+            self.model.generator.compile(dynamic=False)
+            self.model.discriminator.decode.compile(dynamic=False)
             if not config.alpha:
-                self.model.discriminator.encode.compile()
-        self.graphed = graph and device.type == "cuda" and ranks.count == 1
-        self._run = Graphed(self._update, self.rng) if self.graphed else self._update
+                self.model.discriminator.encode.compile(dynamic=False)
+        self._graph = Graphed(self.rng) if graph and device.type == "cuda" and ranks.count == 1 else None
         self._players = ranks.parallel(self.model)
 
     @property
@@ -211,7 +212,7 @@ class Update:
         """What the update runs on and in, in words."""
         device = self._lr.device
         where = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-        graph = ", one CUDA graph a step" if self.graphed else ""
+        graph = ", one CUDA graph a step" if self._graph else ""
         processes = f", {self.ranks.count} processes" if self.ranks.count > 1 else ""
         return f"{self.config.precision} on {where}{graph}{processes}"
 
@@ -230,7 +231,10 @@ class Update:
         """Update once; ValueError where the rows are full and have to be read first."""
         if self._written == len(self._rows):
             raise ValueError(f"{self._written} rows are unread: read() comes at least every log_every steps")
-        self._run(x)
+        if self._graph:
+            self._graph(self._update, x)
+        else:
+            self._update(x)
         self._written += 1
 
     def _update(self, x: Tensor) -> None:
@@ -258,8 +262,10 @@ class Update:
         if self.average is not None:
             move_average = get_ema_multi_avg_fn(self.config.ema)
             move_average(list(self.average.parameters()), list(model.generator.parameters()), None)
+            if self.average.carry is not None and model.generator.carry is not None:
+                self.average.carry.copy_(model.generator.carry)
         row = torch.stack(Record(*losses, model.equilibrium.k, M))
-        self._rows.index_copy_(0, self._cursor, row.to(self._rows.dtype).unsqueeze(0))
+        self._rows.scatter_(0, self._cursor, row.to(self._rows.dtype).unsqueeze(0))
         self._cursor += 1
 
     def read(self) -> Tensor:
@@ -315,8 +321,7 @@ def settled(config: TrainConfig, device: torch.device, ranks: Ranks = ALONE) -> 
 
 def seconds_a_step(config: TrainConfig, device: torch.device, steps: int = 20) -> float:
     """Return the mean time of `steps` updates after a warm-up; infinity where a loss is not finite or memory ends."""
-    update = Update(replace(config, log_every=steps + 2 * WARM_UP), device)
-    x = torch.rand(config.batch, config.channels, config.size, config.size, device=device).mul_(2).sub_(1)
+    once = replace(config, log_every=steps + 2 * WARM_UP, compile=False)
 
     def seconds(count: int) -> float:
         start = time.perf_counter()
@@ -327,6 +332,8 @@ def seconds_a_step(config: TrainConfig, device: torch.device, steps: int = 20) -
         return (time.perf_counter() - start) / count
 
     try:
+        update = Update(once, device)
+        x = torch.rand(config.batch, config.channels, config.size, config.size, device=device).mul_(2).sub_(1)
         seconds(2 * WARM_UP)
         mean = seconds(steps)
     except torch.OutOfMemoryError:

@@ -73,13 +73,17 @@ class PortsStep:
         }
         self.adam_G = torch.optim.Adam(self.model.generator.parameters(), **settings)
         self.adam_D = torch.optim.Adam(self.model.discriminator.parameters(), **settings)
+        self.precision = "bfloat16" if "bfloat16" in features else "float32"
         self.autocast = torch.autocast(device.type, torch.bfloat16) if "bfloat16" in features else nullcontext()
         self.k = config.k_0
-        self.run = Graphed(self.step, self.rng) if "CUDA graph" in features else self.step
+        self.graph = Graphed(self.rng) if "CUDA graph" in features else None
 
     def __call__(self, x: Tensor) -> None:
         """Train on a batch."""
-        self.run(x)
+        if self.graph:
+            self.graph(self.step, x)
+        else:
+            self.step(x)
 
     def step(self, x: Tensor) -> None:
         """Train on a batch, without a graph."""

@@ -14,9 +14,10 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 import torch
@@ -28,40 +29,61 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 from tqdm import tqdm
 
-from began.acceleration import DTYPES, WARM_UP, can_compile
+from began.acceleration import DTYPES, WARM_UP, can_compile, precisions
 from began.config import TrainConfig
 from began.step import Began, Update, fast_pass, settled
 
 CUDA_GRID = [(16, 8, 16), *product((32, 64, 128), (64, 128), (16, 64))]
 CPU_GRID = [(16, 8, 16), (32, 32, 16), (64, 32, 16), (32, 64, 16), (64, 64, 16)]
 SLICE = 0.3  # seconds that a way is timed for in each round, at least a step
-Step = Callable[[Tensor], None]
+
+
+class Step(Protocol):
+    """A way to do a step."""
+
+    @property
+    def precision(self) -> str:
+        """What the networks compute in."""
+        ...
+
+    def __call__(self, x: Tensor) -> None:
+        """Train on a batch."""
+        ...
 
 
 def ways(config: TrainConfig, device: torch.device, features: bool) -> dict[str, Callable[[], Step]]:
     """Return what makes each way to do a step, by name; `features` adds the ports with one remedy each."""
     made: dict[str, Callable[[], Step]] = {"ports": lambda: PortsStep(config, device)}
-    for feature in FEATURES if features else ():
-        if device.type == "cuda" or feature not in ("bfloat16", "CUDA graph"):
+    here = [name for name in FEATURES if device.type == "cuda" or name not in ("bfloat16", "CUDA graph")]
+    for feature in here if features else ():
+        if feature != "bfloat16" or feature in precisions(device):
             chosen = {feature, "k on the device"} if feature == "CUDA graph" else {feature}
             made[f"ports + {feature}"] = lambda chosen=chosen: PortsStep(config, device, chosen)
     float32 = replace(config, precision="float32")
     made["reference"] = lambda: Reading(replace(float32, mode="reference"), device, graph=False)
-    made["began, float32"] = lambda: Reading(float32, device)
     if device.type == "cuda":
-        best = settled(config, device)
+        best = decided(config, device)
+        made["began, float32"] = lambda: Reading(float32, device)
         made["began"] = lambda: Reading(best, device)
         made["began, no graph"] = lambda: Reading(best, device, graph=False)
         if can_compile(device):
             made["began, compiled"] = lambda: Reading(replace(best, compile=True), device)
     else:
-        made["began"] = made.pop("began, float32")
+        made["began"] = lambda: Reading(float32, device)
         made["began, bfloat16"] = lambda: Reading(replace(config, precision="bfloat16"), device)
     return made
 
 
+decided = cache(settled)  # on a T4 it takes a trial
+
+
 class Reading(Update):
     """An update whose rows are read when they are full, as a run does at each reading of its history."""
+
+    @property
+    def precision(self) -> str:
+        """What the networks compute in."""
+        return self.config.precision
 
     def __call__(self, x: Tensor) -> None:
         """Update once."""
@@ -81,7 +103,7 @@ def batch(config: TrainConfig, device: torch.device) -> Tensor:
     return torch.rand(config.batch, config.channels, config.size, config.size, device=device) * 2 - 1
 
 
-def seconds(step: Step, x: Tensor, count: int) -> float:
+def seconds(step: Callable[[Tensor], None], x: Tensor, count: int) -> float:
     """Return the mean time of `count` steps."""
     wait(x.device)
     start = time.perf_counter()
@@ -99,7 +121,7 @@ def matrix_rates(device: torch.device) -> dict[str, float]:
 
     side = 8192 if device.type == "cuda" else 2048
     rates = {}
-    for name in DTYPES if device.type == "cuda" else ("float32", "bfloat16"):
+    for name in precisions(device) if device.type == "cuda" else ("float32", "bfloat16"):
         a = torch.randn(side, side, device=device, dtype=DTYPES[name])
         square(a)
         rates[name] = 2 * side**3 / min(seconds(square, a, 3) for _ in range(7))
@@ -143,7 +165,7 @@ class HostReads(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def host_reads(step: Step, x: Tensor) -> int:
+def host_reads(step: Callable[[Tensor], None], x: Tensor) -> int:
     """Count the host's waits in a step, but for those in Adam: its count of steps is on the host on any device."""
     step(x)
     before: list[int] = []
@@ -170,10 +192,11 @@ def peak_mib(config: TrainConfig, device: torch.device, features: bool, name: st
     On a CPU, of Linux, it is measured in a process of its own, over what that process held before.
     """
     if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
         held = torch.cuda.memory_allocated(device)
         step, x = ways(config, device, features)[name](), batch(config, device)
-        seconds(step, x, 6)
+        seconds(step, x, WARM_UP)
+        torch.cuda.reset_peak_memory_stats(device)  # without what cuDNN's search for its fastest kernels took
+        seconds(step, x, WARM_UP)
         peak = torch.cuda.max_memory_allocated(device) - held
         del step
         gc.collect()
@@ -207,8 +230,10 @@ def compare(
 
     Without rounds, memory alone is measured.
     """
+    torch._dynamo.reset()  # it compiles a function for a few shapes only, then no longer
     x, steps, rows = batch(config, device), {}, {}
     for name, make in ways(config, device, features).items():
+        step = None  # frees the one before while memory is measured, if it was not kept
         rows[name] = {
             "model": "BEGAN-CS" if config.alpha else "BEGAN",
             "mode": name,
@@ -220,13 +245,15 @@ def compare(
             rows[name]["peak_mib"] = round(peak_mib(config, device, features, name), 1)
             if rounds:
                 step = make()
-                rows[name]["dtype"] = step.config.precision if isinstance(step, Update) else "float32"
-                rows[name]["syncs_per_step"] = 0 if getattr(step, "graphed", False) else host_reads(step, x)
+                rows[name]["dtype"] = step.precision
+                rows[name]["syncs_per_step"] = host_reads(step, x)
                 seconds(step, x, 2 * WARM_UP if device.type == "cuda" else 1)
                 steps[name] = step
         except torch.OutOfMemoryError:
             rows[name]["error"] = "out of memory"
-            gc.collect()
+        gc.collect()
+    for step in steps.values():
+        seconds(step, x, 1)  # captures and measurements have emptied the allocator's cache
     counts = {name: max(1, round(SLICE / seconds(step, x, 1))) for name, step in steps.items()}
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
@@ -280,8 +307,9 @@ def main(device: str, shapes: tuple[tuple[int, int, int], ...], rounds: int, thr
     where = torch.device(device)
     if threads:
         torch.set_num_threads(threads)
-    if where.type == "cuda":
-        torch.set_float32_matmul_precision("high")  # TF32 for all
+    if where.type == "cuda":  # the ports get these too
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
     rates = matrix_rates(where)
     result = {
         **facts("step", where),

@@ -703,13 +703,14 @@ def test_batches_on_cuda_while_it_is_busy(lopsided, kind):
 
 @forks
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("resident_bytes", [None, 0])
 def test_batches_do_not_wait_for_cuda(lopsided, resident_bytes, flip):
     batches = Batches(lopsided, 4, device="cuda", flip=flip, resident_bytes=resident_bytes).starting_at(0)
     next(batches)
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         for _ in range(12):  # into the third epoch
             next(batches)
     finally:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -133,6 +134,23 @@ def test_an_update_moves_both_players_and_k_and_keeps_its_row(mode):
     assert len(update.read()) == 0
     update(batch())
     assert torch.equal(update.read()[0, 3], update.model.equilibrium.k)
+
+
+def test_the_moving_average_follows_the_weights_and_the_carry():
+    update = Update(config(ema=0.75, carry_steps=4), CPU)
+    first = update.model.generator.from_code.weight.clone()
+    update(batch())
+    expected = 0.75 * first + 0.25 * update.model.generator.from_code.weight
+    torch.testing.assert_close(update.average.from_code.weight, expected)
+    assert update.average.carry == update.model.generator.carry == 0.75
+
+
+def test_an_update_is_freed_with_its_last_name():
+    """A cycle would keep the memory of a graph until the garbage is collected."""
+    update = Update(config(), CPU)
+    weights = weakref.ref(update.model)
+    del update
+    assert weights() is None
 
 
 def test_rows_that_nobody_reads_are_not_overwritten():
@@ -284,6 +302,7 @@ def test_a_graph_replays_the_step(alpha, mode, precision):
 
 
 @needs_cuda
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @pytest.mark.parametrize("graph", [False, True])
 def test_cuda_never_waits_for_the_host_between_readings(graph):
     device = torch.device("cuda")
@@ -291,8 +310,8 @@ def test_cuda_never_waits_for_the_host_between_readings(graph):
     x = batch(device=device)
     for _ in range(6):
         update(x)
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         for _ in range(6):
             update(x)
     finally:
