@@ -13,7 +13,7 @@ book: $(READY) ## build the book from its stored outputs and print its address
 test: $(READY) ## run the unit tests, then every cell of the book against its stored output
 	@$(BIN)/pytest -n 2 --dist loadfile && $(BIN)/pytest --nbval book/ -n 2 --dist loadscope
 
-bench: $(READY) ## time the training step against the ports' (CPU: half an hour; GPU: see benchmarks/README.md)
+bench: $(READY) ## time the training step against the ports' (a quarter of an hour on two cores)
 	@$(BIN)/python benchmarks/step.py
 
 check: $(READY) ## lint, formatting and types

@@ -288,7 +288,8 @@ def merged(result: dict[str, Any]) -> dict[str, Any]:
     keys = ("model", "mode", "size", "n", "batch")
     new = {tuple(row[key] for key in keys) for row in result["rows"]}
     old = [row for row in found["rows"] if tuple(row[key] for key in keys) not in new]
-    return {**result, "rows": old + result["rows"]}
+    rates = result["matrix_tflops"] or found["matrix_tflops"]
+    return {**result, "matrix_tflops": rates, "rows": old + result["rows"]}
 
 
 def file_name(result: dict[str, Any]) -> str:
@@ -310,7 +311,7 @@ def main(device: str, shapes: tuple[tuple[int, int, int], ...], rounds: int, thr
     if where.type == "cuda":  # the ports get these too
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
-    rates = matrix_rates(where)
+    rates = {} if memory else matrix_rates(where)
     result = {
         **facts("step", where),
         "matrix_tflops": {name: significant(rate / 1e12) for name, rate in rates.items()},
