@@ -155,10 +155,12 @@ def show_speeds(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> 
         axes.set_title("{0}x{0}, n = {1}, batch {2}".format(*shape))
         axes.set_yticks(range(len(names)), list(names.values()))
         axes.grid(visible=False, axis="y")
+        axes.set_axisbelow(True)
     for axes in grid.flat[len(shapes) :]:
         axes.set_axis_off()
     grid[0, 0].invert_yaxis()
-    grid[0, 0].legend(fontsize=7)
+    if len(models) > 1:
+        grid[0, 0].legend(fontsize=7)
     for axes in grid[-1]:
         axes.set_xlabel("times as fast as the ports' step")
     return figure
@@ -172,7 +174,7 @@ def show_agreement(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """
     figure, grid = plt.subplots(2, 3, figsize=(WIDTH, 4.0), sharex=True, sharey="col")
     ways = list(dict.fromkeys(row["way"] for row in rows))
-    columns = {"M": "M", "ratio": "L(G(z)) / L(x)", "sample_std": "pixel std over samples"}
+    columns = {"M": "M", "ratio": "L(G(z)) / L(x)", "sample_std": "pixel std"}
     for line, model in zip(grid, ("BEGAN", "BEGAN-CS"), strict=True):
         for axes, (key, title) in zip(line, columns.items(), strict=True):
             runs = {(row["way"], row["seed"]): row[key] for row in rows if row["model"] == model}
