@@ -10,8 +10,9 @@ help: ## list the targets
 book: $(READY) ## build the book from its stored outputs and print its address
 	@$(BIN)/jupyter-book build . -q -W -n --keep-going
 
+# Two chapters at a time, on a thread each: with more threads than cores they mostly wait for each other.
 test: $(READY) ## run the unit tests, then every cell of the book against its stored output
-	@$(BIN)/pytest -n 2 --dist loadfile && $(BIN)/pytest --nbval book/ -n 2 --dist loadscope
+	@$(BIN)/pytest -n 2 --dist loadfile && OMP_NUM_THREADS=1 $(BIN)/pytest --nbval book/ -n 2 --dist loadscope
 
 bench: $(READY) ## time the training step against the ports' (a quarter of an hour on two cores)
 	@$(BIN)/python benchmarks/step.py

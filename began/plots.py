@@ -131,7 +131,7 @@ def show_speeds(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> 
     reach from the slowest round to the fastest; a way that did not fit into memory has no bar.
     """
     chosen = [row for row in rows if row["mode"] in names and "ratio" in row]
-    shapes = list(dict.fromkeys((row["size"], row["n"], row["batch"]) for row in chosen))
+    shapes = sorted({(row["size"], row["n"], row["batch"]) for row in chosen})
     models = list(dict.fromkeys(row["model"] for row in chosen))
     lines = -(-len(shapes) // 2)
     figsize = WIDTH, (0.5 + 0.28 * len(names)) * lines
