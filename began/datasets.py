@@ -184,13 +184,12 @@ class Batches:
     left to right with probability 1/2, drawn anew in each epoch; the order stays the same. Process `rank` of
     `ranks` that train together gets its part of each batch, (batch / ranks, C, S, S): the parts in order are the
     batch of a single process.
-    A set that fits into `resident_bytes` is decoded once, kept on the device as uint8 and gathered there. A
-    larger one is decoded once to check it (a broken file then shows before the first step, and a permutation
-    knows how many pictures it has), and again in every epoch by `workers` processes; `Pictures` too large for the
-    device are gathered where they are. To CUDA they go as uint8, through pinned memory, while the step before
-    computes. All ways give the same batches, and on CUDA none makes the host wait for the device.
-    The default limit is half of the device's free memory; where a host does not say what is free, as macOS
-    does not, it is 4 GiB.
+    A set that fits into half of the device's free memory (or `resident_bytes`) is decoded once, kept there as uint8
+    and gathered there; one that fits into half of the host's only is kept and gathered on the host. A larger one is
+    decoded once to check it (a broken file then shows before the first step, and a permutation knows how many
+    pictures it has), and again in every epoch by `workers` processes. From the host to CUDA batches go as uint8,
+    through pinned memory, while the step before computes. All ways give the same batches, and on CUDA none makes the
+    host wait for the device. Where a host does not say what is free, as macOS does not, 8 GiB are assumed.
 
     Raises ValueError before anything is decoded where `images` is of another class, `batch`, `seed`, `rank`,
     `ranks` or `workers` out of range, `batch` not a multiple of `ranks`, or the set smaller than a batch; after
@@ -222,12 +221,11 @@ class Batches:
             raise ValueError(f"batch is {batch}: a multiple of ranks, {ranks}, is needed")
         self.batch, self.seed, self.flip, self.device, self.workers = batch, seed, flip, torch.device(device), workers
         self._share = slice(rank * batch // ranks, (rank + 1) * batch // ranks)
-        limit = _free_bytes(self.device) // 2 if resident_bytes is None else resident_bytes
+        home = _home(images.nbytes, self.device, resident_bytes)
         if isinstance(images, Files):
-            fits = images.nbytes <= limit
-            images = images.decoded(self.device, workers) if fits else images.checked(workers)
-        elif images.nbytes <= limit:
-            images = Pictures(images.pixels.to(self.device), images.name)
+            images = images.decoded(home, workers) if home else images.checked(workers)
+        elif home:
+            images = Pictures(images.pixels.to(home), images.name)
         _check_range("batch", batch, 1, len(images), f", the readable pictures of {images.name}")
         self.images = images
 
@@ -474,6 +472,14 @@ def _with_channels(pixels: Tensor, channels: int) -> Tensor:
         return pixels.expand(*pixels.shape[:-3], 3, -1, -1)
     red, green, blue = pixels.float().unbind(-3)
     return (0.299 * red + 0.587 * green + 0.114 * blue).round().to(torch.uint8).unsqueeze(-3)
+
+
+def _home(nbytes: int, device: torch.device, resident_bytes: int | None) -> torch.device | None:
+    """Return where a set can stay decoded, the device or else the host; None where it takes too much of either."""
+    if resident_bytes is not None:
+        return device if nbytes <= resident_bytes else None
+    places = dict.fromkeys((device, torch.device("cpu")))
+    return next((place for place in places if nbytes <= _free_bytes(place) // 2), None)
 
 
 def _free_bytes(device: torch.device) -> int:

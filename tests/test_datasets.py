@@ -717,6 +717,19 @@ def test_batches_do_not_wait_for_cuda(lopsided, resident_bytes, flip):
         torch.cuda.set_sync_debug_mode("default")
 
 
+def test_a_set_stays_on_the_device_else_on_the_host_else_it_is_decoded_again(monkeypatch):
+    free = {"cuda": 100, "cpu": 1000}
+    monkeypatch.setattr(datasets, "_free_bytes", lambda device: free[device.type])
+    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    assert datasets._home(50, cuda, None) == cuda
+    assert datasets._home(51, cuda, None) == cpu
+    assert datasets._home(500, cuda, None) == cpu
+    assert datasets._home(501, cuda, None) is None
+    assert datasets._home(501, cpu, None) is None
+    assert datasets._home(51, cuda, 51) == cuda
+    assert datasets._home(52, cuda, 51) is None
+
+
 # --- Photographs
 
 
