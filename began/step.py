@@ -170,12 +170,12 @@ class Update:
     `update(x)` with x `(B, C, H, W)` in [-1, 1] moves both players by Adam, k, the carries and the moving average, and
     writes a row of `Record` on the device; `read()` hands the rows over. Nothing in it waits for the host, and on CUDA
     it is one graph unless `graph` is False. With several `ranks`, x is this process's part of the batch, z is drawn for
-    the whole batch, and gradients, losses, k and M are those of the whole. `config.precision` must not be "auto":
-    `settled` decides it.
+    the whole batch, and gradients, losses, k and M are those of the whole. `config` is that given with its precision
+    decided (`settled`).
     """
 
     def __init__(self, config: TrainConfig, device: torch.device, ranks: Ranks = ALONE, *, graph: bool = True):
-        self.config, self.ranks = config, ranks
+        self.config, self.ranks = settled(config, device, ranks), ranks
         # independent streams: noise drawn with the seed of the weights would repeat them
         weights, noise, grid = (int(seed) for seed in np.random.SeedSequence(config.seed).generate_state(3))
         self.model = Began(config, torch.Generator().manual_seed(weights))
@@ -191,9 +191,9 @@ class Update:
             fused=True,
             capturable=device.type == "cuda",
         )
-        self.scaler = GradScaler(device.type, enabled=config.precision == "float16")
-        lower = config.precision != "float32"
-        self._autocast = torch.autocast(device.type, DTYPES[config.precision]) if lower else nullcontext()
+        precision = self.config.precision
+        self.scaler = GradScaler(device.type, enabled=precision == "float16")
+        self._autocast = nullcontext() if precision == "float32" else torch.autocast(device.type, DTYPES[precision])
         self._rows = torch.zeros(config.log_every, len(Record._fields), device=device)
         self._cursor = torch.zeros(1, len(Record._fields), dtype=torch.int64, device=device)  # the next row, by column
         self._written = 0
@@ -270,7 +270,7 @@ class Update:
 
     def read(self) -> Tensor:
         """Return the rows written since the last call, `(steps, 5)` on the CPU; waits for the device."""
-        rows = self._rows[: self._written].cpu()
+        rows = self._rows[: self._written].to("cpu", copy=True)
         self._cursor.zero_()
         self._written = 0
         return rows

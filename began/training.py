@@ -19,7 +19,7 @@ from began.config import TrainConfig
 from began.datasets import Batches, Files, Pictures
 from began.files import atomic_write
 from began.parallel import ALONE, Ranks
-from began.step import Began, Record, Update, settled
+from began.step import Began, Record, Update
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -61,8 +61,8 @@ class Trainer:
         shape, expected = tuple(self.batches.images[0].shape), (config.channels, config.size, config.size)
         if shape != expected:
             raise ValueError(f"images must have the shape {expected} that the config asks for, got {shape}")
-        self.config = config = settled(config, self.device, ranks)
         self.update = Update(config, self.device, ranks)
+        self.config = self.update.config
         patience = max(config.lr_patience // config.log_every - 1, 0)  # it acts when more readings than this were bad
         self.plateau = ReduceLROnPlateau(self.update.optimizer, factor=0.5, patience=patience, threshold=1e-3, eps=0)
         self.step = 0

@@ -132,8 +132,10 @@ def test_an_update_moves_both_players_and_k_and_keeps_its_row(mode):
     torch.testing.assert_close(record.k[1], (record.k[0] + gain[1]).clamp(0, 1))
     torch.testing.assert_close(record.M, record.loss_real + (record.loss_real - record.loss_fake).abs())
     assert len(update.read()) == 0
+    before = rows.clone()
     update(batch())
     assert torch.equal(update.read()[0, 3], update.model.equilibrium.k)
+    assert torch.equal(rows, before)
 
 
 def test_the_moving_average_follows_the_weights_and_the_carry():
@@ -237,6 +239,12 @@ def test_what_a_run_computes_in(monkeypatch, caplog):
     for alone in (config(precision="float16", mode="reference"), config(precision="float16")):
         ranks = Ranks(0, 1 if alone.mode == "reference" else 2)
         assert settled(alone, CPU, ranks).precision == "float32"
+
+
+def test_an_update_decides_its_precision():
+    update = Update(config(precision="auto"), CPU)
+    assert update.config.precision == "float32"
+    assert update.how == "float32 on cpu"
 
 
 def test_a_trial_times_the_step_and_finds_what_is_not_finite(monkeypatch):
