@@ -1,6 +1,7 @@
 """What a device offers beyond plain float32: lower precision, torch.compile, and the step as one CUDA graph."""
 
 import logging
+import time
 from collections.abc import Callable
 
 import torch
@@ -16,7 +17,7 @@ def precisions(device: torch.device) -> tuple[str, ...]:
     """List the precisions, names of `DTYPES`, that a device computes in itself rather than by way of another.
 
     bfloat16 needs a GPU of compute capability 8.0 (Ampere), float16 one of 7.0 (Volta, Turing: Colab's T4). A CPU does
-    all of them, slowly but for float32.
+    all of them, but is seldom fast in any but float32.
     """
     if device.type == "cpu":
         return tuple(DTYPES)
@@ -37,6 +38,21 @@ def can_compile(device: torch.device) -> bool:
         logger.warning("torch.compile does not work here (%s): going on without it", str(error).splitlines()[0])
         return False
     return True
+
+
+def seconds(function: Callable[[Tensor], None], x: Tensor, count: int) -> float:
+    """Return the mean time of `count` calls of a function on x, up to the end of what they asked of x's device."""
+
+    def wait() -> None:
+        if x.is_cuda:
+            torch.cuda.synchronize(x.device)
+
+    wait()
+    start = time.perf_counter()
+    for _ in range(count):
+        function(x)
+    wait()
+    return (time.perf_counter() - start) / count
 
 
 class Graphed:

@@ -3,7 +3,6 @@
 import copy
 import logging
 import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from began.acceleration import DTYPES, WARM_UP, Graphed, can_compile, precisions
+from began.acceleration import DTYPES, WARM_UP, Graphed, can_compile, precisions, seconds
 from began.config import TrainConfig
 from began.equilibrium import Equilibrium
 from began.losses import Losses, Norm, discriminator_loss, generator_loss, latent_constraint, reconstruction_loss
@@ -183,6 +182,7 @@ class Update:
         self.rng = torch.Generator(device).manual_seed(noise)
         self.sample_z = self.model.noise(64, torch.Generator(device).manual_seed(grid))
         self.average = copy.deepcopy(self.model.generator) if config.ema else None
+        self._move_average = get_ema_multi_avg_fn(config.ema)
         self._lr = torch.tensor(config.lr, dtype=torch.float32, device=device)  # a graph reads it in each replay
         self.optimizer = torch.optim.Adam(
             self.model.parameters(),
@@ -260,10 +260,9 @@ class Update:
         for stack in model.stacks():
             stack.decay_carry()
         if self.average is not None:
-            move_average = get_ema_multi_avg_fn(self.config.ema)
-            move_average(list(self.average.parameters()), list(model.generator.parameters()), None)
-            if self.average.carry is not None and model.generator.carry is not None:
-                self.average.carry.copy_(model.generator.carry)
+            self._move_average(list(self.average.parameters()), list(model.generator.parameters()), None)
+            for mine, current in zip(self.average.buffers(), model.generator.buffers(), strict=True):
+                mine.copy_(current)
         row = torch.stack(Record(*losses, model.equilibrium.k, M))
         self._rows.scatter_(0, self._cursor, row.to(self._rows.dtype).unsqueeze(0))
         self._cursor += 1
@@ -322,20 +321,11 @@ def settled(config: TrainConfig, device: torch.device, ranks: Ranks = ALONE) -> 
 def seconds_a_step(config: TrainConfig, device: torch.device, steps: int = 20) -> float:
     """Return the mean time of `steps` updates after a warm-up; infinity where a loss is not finite or memory ends."""
     once = replace(config, log_every=steps + 2 * WARM_UP, compile=False)
-
-    def seconds(count: int) -> float:
-        start = time.perf_counter()
-        for _ in range(count):
-            update(x)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return (time.perf_counter() - start) / count
-
     try:
         update = Update(once, device)
         x = torch.rand(config.batch, config.channels, config.size, config.size, device=device).mul_(2).sub_(1)
-        seconds(2 * WARM_UP)
-        mean = seconds(steps)
+        seconds(update, x, 2 * WARM_UP)
+        mean = seconds(update, x, steps)
     except torch.OutOfMemoryError:
         return math.inf
     return mean if update.read().isfinite().all() else math.inf

@@ -10,7 +10,6 @@ import json
 import multiprocessing
 import re
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -29,7 +28,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 from tqdm import tqdm
 
-from began.acceleration import DTYPES, WARM_UP, can_compile, precisions
+from began.acceleration import DTYPES, WARM_UP, can_compile, precisions, seconds
 from began.config import TrainConfig
 from began.step import Began, Update, fast_pass, settled
 
@@ -66,7 +65,7 @@ def ways(config: TrainConfig, device: torch.device, features: bool) -> dict[str,
         made["began, float32"] = lambda: Reading(float32, device)
         made["began"] = lambda: Reading(best, device)
         made["began, no graph"] = lambda: Reading(best, device, graph=False)
-        if can_compile(device):
+        if compiles(device):
             made["began, compiled"] = lambda: Reading(replace(best, compile=True), device)
     else:
         made["began"] = lambda: Reading(float32, device)
@@ -75,6 +74,7 @@ def ways(config: TrainConfig, device: torch.device, features: bool) -> dict[str,
 
 
 decided = cache(settled)  # on a T4 it takes a trial
+compiles = cache(can_compile)
 
 
 class Reading(Update):
@@ -92,25 +92,9 @@ class Reading(Update):
         super().__call__(x)
 
 
-def wait(device: torch.device) -> None:
-    """Wait until the device has done all that was asked of it."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def batch(config: TrainConfig, device: torch.device) -> Tensor:
     """Return some images."""
     return torch.rand(config.batch, config.channels, config.size, config.size, device=device) * 2 - 1
-
-
-def seconds(step: Callable[[Tensor], None], x: Tensor, count: int) -> float:
-    """Return the mean time of `count` steps."""
-    wait(x.device)
-    start = time.perf_counter()
-    for _ in range(count):
-        step(x)
-    wait(x.device)
-    return (time.perf_counter() - start) / count
 
 
 def matrix_rates(device: torch.device) -> dict[str, float]:
@@ -259,13 +243,13 @@ def compare(
     for _ in range(rounds):
         for name, step in steps.items():
             times[name].append(seconds(step, x, counts[name]))
-    floor = {precision: flops(config) / rate for precision, rate in rates.items()}
+    operations = flops(config)
     for name, row in rows.items():
         if name in times:
             median = statistics.median(times[name])
             ratios = [a / b for a, b in zip(times.get("ports", []), times[name], strict=False)]
             row["images_per_s"] = significant(config.batch / median)
-            row["floor_share"] = significant(floor[row["dtype"]] / median)
+            row["floor_share"] = significant(operations / rates[row["dtype"]] / median)
             if ratios:
                 row["ratio"] = significant(statistics.median(ratios))
                 row["ratio_low"], row["ratio_high"] = significant(min(ratios)), significant(max(ratios))
