@@ -10,35 +10,46 @@ class Equilibrium(nn.Module):
     """The weight k_t of L(G(z)) in D's loss, as tensors on the device.
 
     `k_{t+1} = clip(k_t + lambda (gamma L(x) - L(G(z))), 0, 1)` (BEGAN 3.4). It accumulates the error: integral control,
-    with the clip as its anti-windup. gamma in [0, 1], lambda > 0, k_0 in [0, 1]. Nothing here waits for the host.
-    Raises ValueError for a value outside its range.
+    with the clip as its anti-windup. gamma >= 0 (the paper: [0, 1]), lambda > 0, k_0 in [0, 1]. `scale_free` divides the
+    error by L(x), so that lambda means the same on any data. Each may be a tensor of shape `(E,)`, for E runs side by
+    side. Nothing here waits for the host. Raises ValueError for a value outside its range.
     """
 
     k: Tensor
     gamma: Tensor
     lambda_k: Tensor
 
-    def __init__(self, gamma: float = 0.5, lambda_k: float = 1e-3, k_0: float = 0.0):
+    def __init__(
+        self,
+        gamma: float | Tensor = 0.5,
+        lambda_k: float | Tensor = 1e-3,
+        k_0: float | Tensor = 0.0,
+        *,
+        scale_free: bool = False,
+    ):
         super().__init__()
-        for name, value in {"gamma": gamma, "k_0": k_0}.items():
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], got {value}")
-        if not lambda_k > 0:
+        values = {"gamma": gamma, "lambda_k": lambda_k, "k": k_0}
+        for name, value in values.items():
+            self.register_buffer(name, torch.as_tensor(value, dtype=torch.get_default_dtype()).clone())
+        if not (self.gamma >= 0).all():
+            raise ValueError(f"gamma must be at least 0, got {gamma}")
+        if not (self.lambda_k > 0).all():
             raise ValueError(f"lambda_k must be positive, got {lambda_k}")
-        self.register_buffer("k", torch.tensor(float(k_0)))
-        self.register_buffer("gamma", torch.tensor(float(gamma)))
-        self.register_buffer("lambda_k", torch.tensor(float(lambda_k)))
+        if not ((self.k >= 0) & (self.k <= 1)).all():
+            raise ValueError(f"k_0 must lie in [0, 1], got {k_0}")
+        self.scale_free = scale_free
 
     @torch.no_grad()
     def update(self, loss_real: Tensor, loss_fake: Tensor) -> Tensor:
         """Move k by one step, in place, and return M of the same losses.
 
-        `M = L(x) + |gamma L(x) - L(G(z))|` (BEGAN 3.4.1). Shapes: scalars, batch means of L.
+        `M = L(x) + |gamma L(x) - L(G(z))|` (BEGAN 3.4.1). Shapes: that of k, batch means of L.
         """
-        self.k.add_(self.lambda_k * (self.gamma * loss_real - loss_fake)).clamp_(0, 1)
+        error = self.gamma * loss_real - loss_fake
+        self.k.add_(self.lambda_k * (error / loss_real if self.scale_free else error)).clamp_(0, 1)
         return convergence_measure(loss_real, loss_fake, self.gamma)
 
     @property
     def saturated(self) -> Tensor:
-        """Whether the clip holds k at 0 or 1, where the controller has no authority left: a boolean scalar."""
+        """Whether the clip holds k at 0 or 1, where the controller has no authority left: booleans like k."""
         return (self.k <= 0) | (self.k >= 1)
