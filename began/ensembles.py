@@ -123,7 +123,7 @@ COMMON = {
     "lr_g": Knob(1e-3, (1e-4, 3e-4, 1e-3, 3e-3), "learning rate of G"),
     "lr_d": Knob(1e-3, (1e-4, 3e-4, 1e-3, 3e-3), "learning rate of the critic"),
     "beta_1": Knob(0.5, (0.0, 0.5, 0.9), "Adam's first decay"),
-    "gain_g": Knob(1.0, (1.0,), "weights of G start with variance gain^2 / inputs"),
+    "gain_g": Knob(1.0, (1.0, 1.7), "weights of G start with variance gain^2 / inputs"),
     "gain_d": Knob(1.0, (1.0,), "the same for the critic"),
     "decay": Knob(0.0, (0.0, 0.5), "share of the steps, at the end, in which the learning rates fall to 0"),
     "ema": Knob(0.0, (0.0,), "moving average of G that is sampled"),

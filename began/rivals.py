@@ -375,8 +375,8 @@ class BEGAN(Autoencoding):
     title = "BEGAN"
     knobs: ClassVar = {
         **Autoencoding.knobs,
-        "gamma": Knob(1.0, (0.5, 0.7, 1.0, 1.5), "target of L(G(z)) / L(x)"),
-        "lambda_k": Knob(1e-3, (1e-4, 1e-3, 1e-2), "gain of k, whose error is divided by L(x)"),
+        "gamma": Knob(1.0, (0.5, 0.7, 1.0, 2.5, 5.0, 25.0), "target of L(G(z)) / L(x)"),
+        "lambda_k": Knob(1e-3, (1e-4, 1e-3, 1e-2, 1e-1), "gain of k, whose error is divided by L(x)"),
         "k_0": Knob(0.0, (0.0, 0.1, 0.5), "k at the start"),
     }
     alpha: Tensor | float = 0.0
@@ -412,7 +412,7 @@ class BEGANCS(BEGAN):
     """BEGAN-CS: D's loss gains alpha |z - Enc(G(z))|, which G never sees (Chang 2018, eq. 7)."""
 
     title = "BEGAN-CS"
-    knobs: ClassVar = {**BEGAN.knobs, "alpha": Knob(0.1, (0.03, 0.1, 0.3), "weight of the constraint")}
+    knobs: ClassVar = {**BEGAN.knobs, "alpha": Knob(0.1, (0.03, 0.1, 0.3, 1.0), "weight of the constraint")}
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

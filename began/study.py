@@ -49,7 +49,7 @@ def run_all(methods: Sequence[str], folder: Path, device: torch.device) -> list[
     rows: list[Row] = []
     with (
         tqdm(unit="ensemble", desc="toy") as bar,
-        ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+        ProcessPoolExecutor(workers, context, initializer=_alone) as pool,
     ):
         waiting: dict[Future[list[Row]], str] = {}
         left: dict[str, int] = {}
@@ -89,3 +89,9 @@ def _kept(job: Job, folder: Path, device: str) -> list[Row]:
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(rows))
     return rows
+
+
+def _alone() -> None:
+    """Keep a worker to one core, and vanishing gradients from slowing it down."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)

@@ -14,7 +14,7 @@ from began.toy import PROBLEMS, SAMPLES, density_ratio, score, wasserstein
 
 Setting = Mapping[str, float]
 Row = dict[str, Any]
-MEMBERS = 20  # runs in an ensemble: more of them no longer fit a core's cache
+MEMBERS = 16  # runs in an ensemble: more of them no longer fit a core's cache
 SCORES = ("modes", "high_quality", "reverse_kl", "w1")
 
 
