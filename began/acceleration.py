@@ -60,8 +60,8 @@ class Graphed:
 
     The first calls run as they are, on a stream of their own, so that cuDNN picks its kernels and the optimizer makes
     its state before the capture; they are calls like all others. The function must be the same in all calls, keep its
-    state in tensors changed in place, draw from `rng` alone if at all, and never wait for the host; each batch must have
-    the shape of the first.
+    state in tensors changed in place, draw from `rng` alone if at all, and never wait for the host; each batch must
+    have the shape of the first.
     """
 
     def __init__(self, device: torch.device, rng: torch.Generator | None = None):
@@ -91,7 +91,9 @@ class Graphed:
 
     def _captured(self, function: Callable[[Tensor], None], x: Tensor) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
-        if self.rng is not None and torch.__version__ < "2.14":  # later ones register generators by themselves, and warn of this call
+        if (
+            self.rng is not None and torch.__version__ < "2.14"
+        ):  # later ones register generators by themselves, and warn of this call
             graph.register_generator_state(self.rng)
         # thread_local: the thread that pins the memory of streamed batches may go on meanwhile
         with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):

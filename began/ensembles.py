@@ -52,7 +52,7 @@ class Moments(NamedTuple):
 
     first: list[Tensor]
     second: list[Tensor]
-    count: Tensor
+    steps: Tensor
 
 
 class Adam:
@@ -71,38 +71,37 @@ class Adam:
     def moved(
         self, theta: Sequence[Tensor], gradients: Sequence[Tensor], moments: Moments
     ) -> tuple[list[Tensor], Moments]:
-        """Return theta and the moments after one step. Nothing is changed in place, so all of it can be differentiated."""
-        count = moments.count + 1
+        """Return theta and the moments after one step; nothing is changed in place, so it can be differentiated."""
+        steps = moments.steps + 1
         first = [torch.lerp(g, m, self.beta_1) for m, g in zip(moments.first, gradients, strict=True)]
         second = [self.BETA_2 * s + (1 - self.BETA_2) * g * g for s, g in zip(moments.second, gradients, strict=True)]
-        rate, eps = self._scaled(count)
-        return [p - rate * m / (s + eps).sqrt() for p, m, s in zip(theta, first, second, strict=True)], Moments(
-            first, second, count
-        )
+        rate, eps = self._scaled(steps)
+        moved = [p - rate * m / (s + eps).sqrt() for p, m, s in zip(theta, first, second, strict=True)]
+        return moved, Moments(first, second, steps)
 
     @torch.no_grad()
     def step(self, theta: Sequence[Tensor], gradients: Sequence[Tensor], share: Tensor | float = 1.0) -> None:
         """Move theta in place by one step with a share of the learning rate."""
-        self.moments.count.add_(1)
-        rate, eps = self._scaled(self.moments.count)
+        self.moments.steps.add_(1)
+        rate, eps = self._scaled(self.moments.steps)
         for p, g, m, s in zip(theta, gradients, self.moments.first, self.moments.second, strict=True):
             m.lerp_(g, 1 - self.beta_1)
             s.mul_(self.BETA_2).addcmul_(g, g, value=1 - self.BETA_2)
             p.addcdiv_(m * (-share * rate), (s + eps).sqrt_())
 
-    def _scaled(self, count: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the rate and epsilon for moments as they are, not divided by `1 - beta^count` for their start at 0.
+    def _scaled(self, steps: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the rate and epsilon for moments as they are, not divided by `1 - beta^steps` for their start at 0.
 
         Epsilon is squared, for use within the root, whose derivative at 0 is then finite.
         """
-        correction = 1 - self.BETA_2**count
-        return self.lr * correction.sqrt() / (1 - self.beta_1**count), self.EPS**2 * correction
+        correction = 1 - self.BETA_2**steps
+        return self.lr * correction.sqrt() / (1 - self.beta_1**steps), self.EPS**2 * correction
 
 
 class Batch(NamedTuple):
-    """What a step sees: x from the mixture in units of its scale `(E, B, 2)`, z `(E, B, n_z)` and u in [0, 1) `(E, B, 1)`.
+    """What a step sees: x from the mixture in units of its scale, z, and u for methods that draw something more.
 
-    u is there for methods that draw something more.
+    Shapes: `(E, B, 2)`, `(E, B, n_z)` in [-1, 1], `(E, B, 1)` in [0, 1).
     """
 
     x: Tensor
@@ -138,9 +137,9 @@ class Method:
     """How G is trained against a critic: the losses of E runs side by side.
 
     A subclass gives `critic_loss` and `generator_loss`, one number a run, and names the networks that each of them
-    moves. Its knobs add to `COMMON`. Those that are floats are each run's own, tensors `(E, 1, 1)` in `self.knob`; whole
-    numbers shape the program and are the same in all runs. Raises ValueError for a knob that the method has not, a
-    value that is no number, or whole numbers that differ.
+    moves. Its knobs add to `COMMON`. Those that are floats are each run's own, tensors `(E, 1, 1)` in `self.knob`;
+    whole numbers shape the program and are the same in all runs. Raises ValueError for a knob that the method has not,
+    a value that is not finite, and whole numbers that differ.
     """
 
     title: ClassVar[str]
@@ -151,7 +150,7 @@ class Method:
     def __init__(self, settings: Sequence[Mapping[str, float]], seeds: Sequence[int], device: torch.device | str):
         self.knob = stacked(self.all_knobs(), settings, device)
         self.networks = {name: Perceptrons(*sizes) for name, sizes in self.shapes().items()}
-        rngs = [generator(seed, 0) for seed in seeds]
+        rngs = [stream(seed, 0) for seed in seeds]
         self.theta, self.adam = {}, {}
         for name, network in self.networks.items():
             ours = name in self.generator
@@ -187,10 +186,12 @@ class Method:
 
     def step(self, batches: Batch) -> None:
         """Move the critic once for each batch, then G once, on the last. Shapes: `(batches, E, B, ...)`."""
-        for batch in map(Batch, *batches):
+        for i in range(self.batches):
+            batch = Batch(*(part[i] for part in batches))
             v = self.net("G", batch.z)
             self.descend(self.critic, self.critic_loss(batch, v.detach()))
-        self.descend(self.generator, self.generator_loss(batch, v))
+            if i == self.batches - 1:
+                self.descend(self.generator, self.generator_loss(batch, v))
 
     def descend(self, players: tuple[str, ...], loss: Tensor) -> None:
         """Move some networks by one step of Adam down a loss, `(E,)`; the others stay."""
@@ -231,7 +232,9 @@ def stacked(knobs: Mapping[str, Knob], settings: Sequence[Mapping[str, float]], 
         values = [setting.get(name, knob.default) for setting in settings]
         if isinstance(knob.default, int):
             if len(set(values)) > 1 or int(values[0]) != values[0] or values[0] < 1:
-                raise ValueError(f"{name} must be one whole number of at least 1 in all runs, got {sorted(set(values))}")
+                raise ValueError(
+                    f"{name} must be one whole number of at least 1 in all runs, got {sorted(set(values))}"
+                )
             merged[name] = int(values[0])
         else:
             merged[name] = torch.tensor([float(value) for value in values], device=device)[:, None, None]
@@ -240,9 +243,9 @@ def stacked(knobs: Mapping[str, Knob], settings: Sequence[Mapping[str, float]], 
     return SimpleNamespace(**merged)
 
 
-def generator(seed: int, stream: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return one of the independent random streams of a run."""
-    return torch.Generator(device).manual_seed(1_000_003 * seed + stream)
+def stream(seed: int, number: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return one of the random streams of a run."""
+    return torch.Generator(device).manual_seed(1_000_003 * seed + number)
 
 
 class Ensemble:
@@ -266,7 +269,7 @@ class Ensemble:
         self.method = method(settings, seeds, self.device)
         self.done = 0
         self.block: Batch | None = None
-        self.rngs = [generator(seed, 1, self.device) for seed in seeds]
+        self.rngs = [stream(seed, 1, self.device) for seed in seeds]
         self.average = [part.detach().clone() for part in self.method.theta["G"]]
         self.clock = torch.zeros((), device=self.device)
         self.graphed = Graphed(self.device) if self.device.type == "cuda" else None

@@ -10,9 +10,9 @@ class Equilibrium(nn.Module):
     """The weight k_t of L(G(z)) in D's loss, as tensors on the device.
 
     `k_{t+1} = clip(k_t + lambda (gamma L(x) - L(G(z))), 0, 1)` (BEGAN 3.4). It accumulates the error: integral control,
-    with the clip as its anti-windup. gamma >= 0 (the paper: [0, 1]), lambda > 0, k_0 in [0, 1]. `scale_free` divides the
-    error by L(x), so that lambda means the same on any data. Each may be a tensor of shape `(E,)`, for E runs side by
-    side. Nothing here waits for the host. Raises ValueError for a value outside its range.
+    with the clip as its anti-windup. gamma >= 0 (the paper: [0, 1]), lambda > 0, k_0 in [0, 1]. `scale_free` divides
+    the error by L(x), so that lambda means the same on any data. Each may be a tensor `(E,)`, for E runs side by side.
+    Nothing here waits for the host. Raises ValueError for a value outside its range.
     """
 
     k: Tensor

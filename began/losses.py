@@ -49,7 +49,7 @@ def latent_constraint(z: Tensor, code: Tensor, norm: Norm = "l1") -> Tensor:
     return distance(z, code, norm)
 
 
-def discriminator_loss(losses: Losses, k: Tensor | float, alpha: float = 0.0) -> Tensor:
+def discriminator_loss(losses: Losses, k: Tensor | float, alpha: Tensor | float = 0.0) -> Tensor:
     """Return L_D = L(x) - k L(G(z)) + alpha L_c (BEGAN eq. 7; BEGAN-CS eq. 7), minimised over theta_D only."""
     return losses.real - k * losses.fake + alpha * losses.constraint
 

@@ -1,7 +1,7 @@
 """BEGAN, BEGAN-CS and the GANs they are compared with on the toy: the losses of each, beside their equations.
 
-s = D(v) is a logit: log D of the papers is `-softplus(-s)`, log(1 - D) is `-softplus(s)`. Expectations are means over the
-batch, losses have one entry a run, `(E,)`.
+s = D(v) is a logit: log D of the papers is `-softplus(-s)`, log(1 - D) is `-softplus(s)`. Expectations are means over
+the batch, losses have one entry a run, `(E,)`.
 """
 
 from typing import ClassVar
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-from began.ensembles import Batch, Knob, Method, Moments
+from began.ensembles import Batch, Knob, Method
 from began.equilibrium import Equilibrium
 from began.losses import Losses, discriminator_loss, distance, generator_loss
 
@@ -21,10 +21,9 @@ def mean(values: Tensor) -> Tensor:
 
 
 class GAN(Method):
-    """GAN, non-saturating: D: max E log D(x) + E log(1 - D(G(z))), G: max E log D(G(z)) (Goodfellow 2014, eq. 1 and sec. 3)."""
+    """GAN: D: max E log D(x) + E log(1 - D(G(z))), G: max E log D(G(z)) (Goodfellow 2014, eq. 1, sec. 3)."""
 
     title = "GAN"
-    published = "modes 3.3, high quality 0.5 %"
 
     def critic_loss(self, batch: Batch, v: Tensor) -> Tensor:
         """Return `-E log D(x) - E log(1 - D(v))`."""
@@ -36,7 +35,7 @@ class GAN(Method):
 
 
 class MinimaxGAN(GAN):
-    """GAN as the game is written: G: min E log(1 - D(G(z))), whose gradient vanishes where D is sure (Goodfellow 2014, eq. 1)."""
+    """GAN as the game is written: G: min E log(1 - D(G(z))), flat where D is sure (Goodfellow 2014, eq. 1)."""
 
     title = "GAN, minimax"
 
@@ -72,7 +71,8 @@ class FeatureMatching(GAN):
 class MinibatchDiscrimination(GAN):
     """Minibatch discrimination: D also sees how near the others of the batch are (Salimans 2016, sec. 3.2).
 
-    `M_i = f(x_i) T`, `c_b(x_i, x_j) = exp(-|M_ib - M_jb|_1)`, `o(x_i)_b = sum_j c_b(x_i, x_j)`; D's last layer sees (f, o).
+    `M_i = f(x_i) T`, `c_b(x_i, x_j) = exp(-|M_ib - M_jb|_1)`, `o(x_i)_b = sum_j c_b(x_i, x_j)`; the last layer sees
+    (f, o).
     """
 
     title = "minibatch discrimination"
@@ -112,7 +112,7 @@ class HistoricalAveraging(GAN):
     def distance(self, name: str) -> Tensor:
         """Return `|theta - mean of past theta|^2` of a network."""
         pairs = zip(self.theta[name], self.past[name], strict=True)
-        return sum((part - past).square().flatten(1).sum(1) for part, past in pairs)
+        return torch.stack([(part - past).square().flatten(1).sum(1) for part, past in pairs]).sum(0)
 
     def critic_loss(self, batch: Batch, v: Tensor) -> Tensor:
         """Return GAN's loss and D's distance from its past."""
@@ -125,7 +125,7 @@ class HistoricalAveraging(GAN):
     def step(self, batches: Batch) -> None:
         """Step, then add the new weights to the means."""
         super().step(batches)
-        count = self.adam["G"].moments.count + 1
+        count = self.adam["G"].moments.steps + 1
         with torch.no_grad():
             for name, theta in self.theta.items():
                 for past, part in zip(self.past[name], theta, strict=True):
@@ -133,7 +133,7 @@ class HistoricalAveraging(GAN):
 
 
 class ExperienceReplay(GAN):
-    """Experience replay: half of the samples that D learns from are G's of earlier steps (Shrivastava 2017, sec. 2.3)."""
+    """Experience replay: half of the samples that D sees are from earlier steps of G (Shrivastava 2017, sec. 2.3)."""
 
     title = "experience replay"
     knobs: ClassVar = {"memory": Knob(100, (100,), "earlier half batches that are kept")}
@@ -170,7 +170,10 @@ class LSGAN(Method):
 
 
 class WGAN(Method):
-    """Wasserstein GAN: max_f E f(x) - E f(G(z)), |weights| <= c; G: max E f(G(z)) (Arjovsky 2017, alg. 1; there RMSProp)."""
+    """Wasserstein GAN: max_f E f(x) - E f(G(z)), |weights| <= c; G: max E f(G(z)) (Arjovsky 2017, alg. 1).
+
+    The paper uses RMSProp, here it is Adam as everywhere.
+    """
 
     title = "WGAN"
     knobs: ClassVar = {
@@ -219,7 +222,7 @@ class WGANGP(WGAN):
 
 
 class RGAN(Method):
-    """Relativistic GAN: D: -E log sigma(C(x) - C(G(z))), G: the same with x and G(z) exchanged (Jolicoeur-Martineau 2018)."""
+    """Relativistic GAN: D: -E log sigma(C(x) - C(G(z))), G: the two exchanged (Jolicoeur-Martineau 2018)."""
 
     title = "RGAN"
 
@@ -252,21 +255,18 @@ class RaGAN(Method):
 
 
 class UnrolledGAN(GAN):
-    """Unrolled GAN: G descends GAN's loss against D as it will be after 5 more steps, through those steps (Metz 2017, eq. 10)."""
+    """Unrolled GAN: G descends GAN's loss against D after 5 more steps, and through them (Metz 2017, eq. 10)."""
 
     title = "Unrolled GAN"
     knobs: ClassVar = {"unrolled": Knob(5, (5,), "steps of D that G looks ahead")}
-    published = "modes 23.6, high quality 16 %"
 
     def generator_loss(self, batch: Batch, v: Tensor) -> Tensor:
         """Return `-E log D_5(v)`, with a graph through Adam's steps from D to D_5."""
         adam, now = self.adam["D"], self.theta["D"]
-        moments = Moments(adam.moments.first, adam.moments.second, adam.moments.count)
+        moments = adam.moments
         try:
             for _ in range(self.knob.unrolled):
-                gradients = torch.autograd.grad(
-                    self.critic_loss(batch, v).sum(), self.theta["D"], create_graph=True
-                )
+                gradients = torch.autograd.grad(self.critic_loss(batch, v).sum(), self.theta["D"], create_graph=True)
                 self.theta["D"], moments = adam.moved(self.theta["D"], gradients, moments)
             return super().generator_loss(batch, v)
         finally:
@@ -300,7 +300,7 @@ class EBGAN(Autoencoding):
     title = "EBGAN"
     knobs: ClassVar = {
         **Autoencoding.knobs,
-        "margin": Knob(0.3, (0.03, 0.1, 0.3, 1.0), "energy m above which D lets samples be, in units of the grid's half width"),
+        "margin": Knob(0.3, (0.03, 0.1, 0.3, 1.0), "energy m above which D lets samples be"),
     }
 
     def critic_loss(self, batch: Batch, v: Tensor) -> Tensor:
@@ -313,7 +313,7 @@ class EBGAN(Autoencoding):
 
 
 class EBGANPT(EBGAN):
-    """EBGAN with its repelling regulariser: G's loss gains the mean squared cosine between codes of a batch (Zhao 2017, eq. 4)."""
+    """EBGAN, repelling: G's loss gains the mean squared cosine between the codes of a batch (Zhao 2017, eq. 4)."""
 
     title = "EBGAN-PT"
     knobs: ClassVar = {**EBGAN.knobs, "pull": Knob(0.1, (0.03, 0.1, 0.3), "weight of the pulling-away term")}

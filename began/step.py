@@ -204,7 +204,7 @@ class Update:
             self.model.discriminator.decode.compile(dynamic=False)
             if not config.alpha:
                 self.model.discriminator.encode.compile(dynamic=False)
-        self._graph = Graphed(self.rng) if graph and device.type == "cuda" and ranks.count == 1 else None
+        self._graph = Graphed(device, self.rng) if graph and device.type == "cuda" and ranks.count == 1 else None
         self._players = ranks.parallel(self.model)
 
     @property

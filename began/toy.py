@@ -108,11 +108,11 @@ def density_ratio(samples: Tensor, mixture: Mixture) -> Tensor:
 
 
 def wasserstein(a: Tensor, b: Tensor) -> float:
-    """Return the exact W_1 between two sets of points, `(S, 2)` each: the mean distance that the cheapest plan moves them.
+    """Return the exact W_1 between two sets of points, `(S, 2)` each: how far the cheapest plan moves them on average.
 
     Infinite where a point is not finite.
     """
     if not (a.isfinite().all() and b.isfinite().all()):
         return float("inf")
-    cost = ot.dist(a.cpu().double(), b.cpu().double(), metric="euclidean")
-    return float(ot.emd2([], [], cost.numpy(), numItermax=10_000_000))
+    cost = torch.cdist(a.cpu().double(), b.cpu().double()).numpy()
+    return ot.emd2([], [], cost, numItermax=10_000_000)  # pyright: ignore[reportReturnType]

@@ -76,7 +76,7 @@ class PortsStep:
         self.precision = "bfloat16" if "bfloat16" in features else "float32"
         self.autocast = torch.autocast(device.type, torch.bfloat16) if "bfloat16" in features else nullcontext()
         self.k = config.k_0
-        self.graph = Graphed(self.rng) if "CUDA graph" in features else None
+        self.graph = Graphed(device, self.rng) if "CUDA graph" in features else None
 
     def __call__(self, x: Tensor) -> None:
         """Train on a batch."""
