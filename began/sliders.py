@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 _PAGE = """<div class="began-slider" style="max-width: 100%">
 <label for="{id}">{name}: <output id="{id}-value">{label}</output></label><br>
-<input type="range" id="{id}" min="0" max="{last}" value="{at}" aria-valuetext="{label}" style="width: min(100%, 24rem)">
+<input type="range" id="{id}" max="{last}" value="{at}" aria-valuetext="{label}" style="width: min(100%, 24rem)">
 <div><img id="{id}-picture" src="{picture}" alt="{alt}" style="max-width: 100%"></div>
 <script>
 (() => {{
