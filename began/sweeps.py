@@ -1,6 +1,8 @@
 """Sweeps on the toy: settings and seeds of a method, trained side by side, and their scores."""
 
+import itertools
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -32,6 +34,11 @@ def settings(method: type[Method], count: int, seed: int = 0) -> list[dict[str, 
         if len(found) < count and setting not in found:
             found.append(setting)
     return found
+
+
+def combinations(values: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
+    """Return all settings that take one of the values given for each knob."""
+    return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
 
 
 class Job(NamedTuple):
@@ -66,7 +73,9 @@ def jobs(method: str, problem: str, steps: int, runs: Iterable[tuple[Setting, in
     ]
 
 
-def train(job: Job, device: torch.device | str = "cpu", advance: Callable[[int], object] = lambda _: None) -> list[Row]:
+def train_job(
+    job: Job, device: torch.device | str = "cpu", advance: Callable[[int], object] = lambda _: None
+) -> list[Row]:
     """Train the runs of a job and return a row for each.
 
     A row holds the job, setting and seed, the scores of `toy.Scores`, exact W_1 (inf after a blow-up), the least
@@ -110,9 +119,17 @@ class Workers:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Drop what has not begun, and wait for the rest."""
+        """End the workers, at once after an error."""
         self.bar.close()
+        if error[0] is not None:
+            for process in multiprocessing.active_children():
+                process.terminate()
         self.pool.shutdown(cancel_futures=True)
+
+    def members(self, runs: int) -> int:
+        """Return how many of so many runs to train as one ensemble, so that each worker has some."""
+        share = max(1, math.ceil(runs / self.count))
+        return min(share, MEMBERS) if self.device.type == "cpu" else share
 
     def call(self, function: Callable[..., list[Row]], job: Job, *arguments: object) -> None:
         """Let a worker train a job."""
