@@ -22,6 +22,7 @@ from began.config import PRESETS, TrainConfig
 from began.files import atomic_write
 from began.parallel import ALONE, Ranks, joined, lost_contact
 from began.rivals import METHODS
+from began.study import study
 from began.sweeps import MEMBERS, SCORES, Row, Setting, Workers, by_setting, combinations, interval, jobs, train_job
 from began.toy import PROBLEMS
 from began.training import CHECKPOINT, Trainer, load_checkpoint
@@ -268,11 +269,14 @@ def _can_go_on(checkpoint: Path, config: TrainConfig) -> bool:
 
 
 @main.command()
-@click.argument("names", nargs=-1, type=click.Choice(list(RECIPES)))
+@click.argument("names", nargs=-1, type=click.Choice([*RECIPES, "toy"]))
 @device_option
 def artifacts(names: tuple[str, ...], device: torch.device) -> None:
     """Train the artifacts that the book shows again, all or some; a stopped one goes on where it was."""
-    for name in names or RECIPES:
+    for name in names or (*RECIPES, "toy"):
+        if name == "toy":
+            study(artifacts_folder() / name, Path("runs/artifacts") / name, device)
+            continue
         config, work = RECIPES[name], Path("runs/artifacts") / name
         if not _can_go_on(work / CHECKPOINT, config):
             shutil.rmtree(work, ignore_errors=True)

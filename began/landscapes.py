@@ -3,7 +3,8 @@
 Points v are in units of the mixture's scale, as the networks see them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -104,12 +105,6 @@ def landscape(method: Method, points: Tensor) -> Tensor:
     return LOSSES[type(method)](critic(method, points))
 
 
-def square(size: int, reach: float) -> Tensor:
-    """Return a regular grid of size x size points over [-reach, reach]^2, row by row from below: `(size^2, 2)`."""
-    axis = torch.linspace(-reach, reach, size)
-    return torch.cartesian_prod(axis, axis).flip(1)
-
-
 def spreading(v: Tensor, arrows: Tensor) -> Tensor:
     """Return the cosine between all arrows and all directions away from the samples' mean, one number a run.
 
@@ -122,3 +117,33 @@ def spreading(v: Tensor, arrows: Tensor) -> Tensor:
 def unison(arrows: Tensor) -> Tensor:
     """Return `|mean a| / mean |a|`, one number a run: 1 where all arrows agree, near 0 where each has its own way."""
     return arrows.mean(1).norm(dim=1) / arrows.norm(dim=2).mean(1)
+
+
+@dataclass(frozen=True)
+class View:
+    """What one run looks like at one moment, in units of the mixture's scale.
+
+    `surface` `(n, n)`, rows from below, is the landscape over the square about `middle` that extends `reach` each
+    way, or None; v and arrows are samples and their pull, `(B, 2)`.
+    """
+
+    v: Tensor
+    arrows: Tensor
+    middle: tuple[float, float]
+    reach: float
+    surface: Tensor | None = None
+
+
+def views(
+    ensemble: Ensemble, *, count: int = 64, middle: tuple[float, float] = (0, 0), reach: float = 1.4, size: int = 60
+) -> list[View]:
+    """Return how each run looks now, at `count` samples; without a surface where there is no `landscape`."""
+    method, batch = ensemble.method, draw(ensemble, count)
+    v = method.net("G", batch.z).detach()
+    arrows = pull(method, batch, v)
+    surfaces: Sequence[Tensor | None] = [None] * len(v)
+    if type(method) in LOSSES:
+        axis = torch.linspace(-reach, reach, size, device=v.device)
+        points = torch.cartesian_prod(axis + middle[1], axis + middle[0]).flip(1)
+        surfaces = list(landscape(method, points.expand(len(v), -1, -1)).unflatten(1, (size, size)))
+    return [View(*parts[:2], middle, reach, parts[2]) for parts in zip(v, arrows, surfaces, strict=True)]

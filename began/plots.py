@@ -1,19 +1,22 @@
 """The one style of the book, and one function a kind of figure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 from torchvision.utils import make_grid
 
 from began.artifacts import windows
 from began.datasets import to_pixels
+from began.landscapes import View
 from began.step import Record
+from began.toy import Mixture
 
 WIDTH = 6.5  # inches
 COLOURS = {  # Okabe and Ito's palette, told apart by readers of every colour vision; a model keeps its colour
@@ -187,4 +190,105 @@ def show_agreement(rows: Sequence[Mapping[str, Any]]) -> Figure:
                 axes.plot([place - 0.3, place + 0.3], [median] * 2, color=COLOURS[model], linewidth=2)
             axes.set_xticks(range(len(ways)), ways, rotation=20)
             axes.set_title(f"{title}, {model}", color=COLOURS[model])
+    return figure
+
+
+def line_of(name: str) -> dict[str, Any]:
+    """Return the line that stands for a method: a variant, 'GAN, minimax', is dashed in its model's colour."""
+    model, *variant = name.split(", ")
+    return {
+        "color": COLOURS.get(model, "#777777"),
+        "linestyle": "--" if variant else "-",
+        "marker": MARKERS.get(model, "."),
+        "markersize": 4,
+    }
+
+
+def show_loss_functions(losses: Mapping[str, Callable[[Tensor], Tensor]]) -> Figure:
+    """Draw G's losses of one sample as functions of the critic's output, and how steeply each asks for a larger one."""
+    figure, (value, slope) = plt.subplots(1, 2, figsize=(WIDTH, 2.7))
+    s = torch.linspace(-8, 4, 121, requires_grad=True)
+    for name, loss in losses.items():
+        (gradient,) = torch.autograd.grad(loss(s).sum(), s)
+        for axes, curve in ((value, loss(s).detach()), (slope, -gradient)):
+            axes.plot(s.detach(), curve, **line_of(name), markevery=20, label=name)
+    value.set(xlabel="critic's output s", ylabel="G's loss", ylim=(-6, 12))
+    slope.set(xlabel="critic's output s", ylabel="minus its slope", ylim=(-0.6, 3))
+    slope.legend(fontsize=7)
+    for axes in (value, slope):
+        axes.axvline(0, color="#999999", linewidth=0.8)
+    return figure
+
+
+def show_landscapes(views: Mapping[str, View], mixture: Mixture, *, columns: int = 3, height: float = 2.3) -> Figure:
+    """Draw for each view the landscape of G's loss, light where it is low, with samples, arrows and real modes (x).
+
+    Arrows have the length of their pull over the longest in the panel, whose own length stands in the title.
+    """
+    lines = -(-len(views) // columns)
+    figure, grid = plt.subplots(lines, columns, figsize=(WIDTH, height * lines), squeeze=False)
+    for axes, (name, view) in zip(grid.flat, views.items(), strict=False):
+        (x, y), reach = view.middle, view.reach
+        if view.surface is not None:
+            surface = view.surface.numpy()
+            levels = np.unique(np.quantile(surface, np.linspace(0, 1, 13)))  # as many points in each shade
+            span = np.linspace(-reach, reach, len(surface))
+            norm = BoundaryNorm(levels, 256)
+            axes.contourf(x + span, y + span, surface, levels, cmap="Greys", norm=norm, alpha=0.6)
+        longest = view.arrows.norm(dim=1).max()
+        tips = 0.5 * reach * view.arrows / longest
+        colour = COLOURS.get(name.split(",")[0].split("\n")[0], "#777777")
+        axes.quiver(*view.v.T, *tips.T, angles="xy", scale_units="xy", scale=1, width=0.007, color=colour)
+        axes.plot(*view.v.T, ".", color=COLOURS["real"], markersize=2)
+        axes.plot(*(mixture.means / mixture.scale).T, "x", color=COLOURS["real"], markersize=6)
+        axes.set(title=f"{name}\nlongest {longest:.2g}", aspect="equal")
+        axes.set(xlim=(x - reach, x + reach), ylim=(y - reach, y + reach), xticks=[], yticks=[])
+    for axes in grid.flat[len(views) :]:
+        axes.set_axis_off()
+    return figure
+
+
+def show_lengths(updates: Sequence[int], lengths: Mapping[str, Tensor]) -> Figure:
+    """Draw how long the arrows of a held G's samples are while the critic trains: medians over samples, `(E, T)`.
+
+    `lengths` has one tensor a method; seeds are thin lines, their median is thick. Both axes are logarithmic.
+    """
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.2))
+    for name, values in lengths.items():
+        line = line_of(name)
+        axes.plot(updates, values.T, color=line["color"], linestyle=line["linestyle"], linewidth=0.5, alpha=0.6)
+        axes.plot(updates, values.median(0).values, **{**line, "linewidth": 2}, label=name)
+    axes.set(xscale="log", yscale="log", xlabel="updates of the critic", ylabel="median length of an arrow")
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def show_remedies(columns: Mapping[str, Mapping[str, Tensor]], ranges: Mapping[str, tuple[float, float]]) -> Figure:
+    """Draw a column for each measure and a row for each method: seeds as pale dots, their median as a bar.
+
+    `columns` maps a measure to its values by method, `(E,)` each; `ranges` gives the ends of each axis.
+    """
+    names = list(next(iter(columns.values())))
+    figure, grid = plt.subplots(1, len(columns), figsize=(WIDTH, 0.6 + 0.21 * len(names)), sharey=True)
+    for axes, (measure, methods) in zip(np.atleast_1d(grid), columns.items(), strict=True):
+        for row, (name, values) in enumerate(methods.items()):
+            line = line_of(name)
+            axes.plot(values, [row] * len(values), line["marker"], color=line["color"], markersize=4, alpha=0.6)
+            axes.plot([values.median()] * 2, [row - 0.35, row + 0.35], color=line["color"], linewidth=2)
+        axes.set(xlabel=measure, xlim=ranges[measure])
+        axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    return figure
+
+
+def show_weights(k: Sequence[float], bound: float, columns: Mapping[str, Tensor]) -> Figure:
+    """Draw measures, `(len(k), E)` each, against the weight k of BEGAN, seeds as dots; the bound on k is dashed."""
+    figure, grid = plt.subplots(1, len(columns), figsize=(WIDTH, 2.4))
+    for axes, (measure, values) in zip(np.atleast_1d(grid), columns.items(), strict=True):
+        axes.plot(k, values, MARKERS["BEGAN"], color=COLOURS["BEGAN"], markersize=4, alpha=0.6)
+        axes.plot(k, values.median(1).values, color=COLOURS["BEGAN"], linewidth=2)
+        axes.axvline(bound, color=COLOURS["real"], linestyle="--", linewidth=1)
+        axes.set(xlabel="k, held", ylabel=measure)
+        if values.amin() > 0 and values.amax() > 100 * values.amin():
+            axes.set_yscale("log")
     return figure

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import torch
 
+from began.artifacts import artifacts_folder, provenance
 from began.files import atomic_write
 from began.rivals import METHODS
 from began.sweeps import MEMBERS, SCORES, Job, Row, Setting, Workers, by_setting, interval, jobs, settings, train_job
@@ -16,6 +18,32 @@ SEARCH_SEEDS = (100, 101)  # none of those reported
 SEARCH_STEPS = 4000
 SEEDS = tuple(range(10))
 STEPS = {"grid": 10_000, "ring": 4000, "rare": 4000}
+PUBLISHED = {  # modes and share of high quality on the grid, means of five runs (VEEGAN, table 1)
+    "gan": (3.3, 0.005),
+    "ali": (15.8, 0.016),
+    "unrolled_gan": (23.6, 0.16),
+    "veegan": (24.6, 0.40),
+}
+
+# BEGAN and BEGAN-CS at their best: many settings shortly, the best of them longer, the best of all reported.
+WIDE = {
+    "lr_g": (1e-4, 2e-4, 4e-4, 8e-4),
+    "lr_d": (2e-4, 5e-4, 1.5e-3, 4e-3),
+    "beta_1": (0.0, 0.5),
+    "gain_g": (1.0, 1.7, 3.0),
+    "gain_d": (1.0, 1.7),
+    "gamma": (0.5, 0.7, 1.0, 1.2, 1.5, 2.5, 25.0),
+    "lambda_k": (1e-4, 1e-3, 1e-2, 3e-2),
+    "k_0": (0.0, 0.5, 1.0),
+    "alpha": (0.03, 0.1, 0.3, 1.0),
+    "decay": (0.5,),
+    "ema": (0.99,),
+    "layers": (2, 3),
+}
+WIDE_SETTINGS = {"began": 100, "began_cs": 200}
+WIDE_STEPS = 3000
+REFINED, REFINE_STEPS = 12, 8000
+BEST_STEPS = 20_000
 
 Plan = Generator[tuple[str, list[Job]], list[Row], None]
 
@@ -26,6 +54,16 @@ def same_for_all(method: str) -> Plan:
     rows = yield "search", jobs(method, "grid", SEARCH_STEPS, runs, MEMBERS)
     best, _ = by_setting(rows)[0]
     yield "report", [job for problem, steps in STEPS.items() for job in _reports(method, problem, steps, best)]
+
+
+def at_its_best(method: str) -> Plan:
+    """Search `WIDE` shortly, the best of it longer with other seeds, then report the best on the grid."""
+    wide = settings(METHODS[method], WIDE_SETTINGS[method], choices=WIDE)
+    rows = yield "wide", jobs(method, "grid", WIDE_STEPS, [(setting, SEARCH_SEEDS[0]) for setting in wide], MEMBERS)
+    runs = [(setting, seed) for setting, _ in by_setting(rows)[:REFINED] for seed in SEARCH_SEEDS]
+    rows = yield "refine", jobs(method, "grid", REFINE_STEPS, runs, MEMBERS)
+    best, _ = by_setting(rows)[0]
+    yield "best", _reports(method, "grid", BEST_STEPS, best)
 
 
 def _reports(method: str, problem: str, steps: int, setting: Setting) -> list[Job]:
@@ -90,3 +128,32 @@ def table(rows: Sequence[Row]) -> list[Row]:
                     line |= {name: mean, f"{name}_low": low, f"{name}_high": high}
                 lines.append({**line, "seeds": len(runs), "settings_tried": len(tried), "setting": runs[0]["setting"]})
     return sorted(lines, key=lambda line: (list(STEPS).index(line["problem"]), -line["modes"] * line["high_quality"]))
+
+
+def study(folder: Path, work: Path, device: torch.device) -> None:
+    """Do the whole comparison and write it: `rows.jsonl`, a line a run, `table.json`, and `study.json`, its provenance.
+
+    `work` keeps what is done, so that a stopped study goes on.
+    """
+    start = time.perf_counter()
+    plans = [same_for_all(method) for method in METHODS] + [at_its_best(method) for method in WIDE_SETTINGS]
+    rows = carry_out(plans, work, device)
+    texts = {
+        "rows.jsonl": "".join(json.dumps(row) + "\n" for row in rows),
+        "table.json": json.dumps(table(rows), indent=1) + "\n",
+        "study.json": json.dumps({"seconds": round(time.perf_counter() - start), **provenance(device)}, indent=1)
+        + "\n",
+    }
+    for name, text in texts.items():
+        with atomic_write(folder / name) as temporary:
+            temporary.write_text(text)
+
+
+def load_rows() -> list[Row]:
+    """Return the rows of the committed study, as `train_job` made them, each with its stage."""
+    return [json.loads(line) for line in (artifacts_folder() / "toy/rows.jsonl").read_text().splitlines()]
+
+
+def load_table() -> list[Row]:
+    """Return the committed comparison: `table` of all rows."""
+    return json.loads((artifacts_folder() / "toy/table.json").read_text())

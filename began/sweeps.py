@@ -25,12 +25,18 @@ MEMBERS = 16  # runs in an ensemble: more of them no longer fit a core's cache
 SCORES = ("modes", "high_quality", "reverse_kl", "w1")
 
 
-def settings(method: type[Method], count: int, seed: int = 0) -> list[dict[str, float]]:
-    """Return up to `count` different settings of a method: the defaults first, then drawn from its knobs' choices."""
+def settings(
+    method: type[Method], count: int, choices: Mapping[str, Sequence[float]] | None = None, seed: int = 0
+) -> list[dict[str, float]]:
+    """Return up to `count` different settings of a method: the defaults first, then draws from its knobs' choices.
+
+    `choices` stands in for those that the knobs name, and may be of knobs that other methods have.
+    """
     knobs, rng = method.all_knobs(), random.Random(seed)
+    given = choices or {name: knob.choices for name, knob in knobs.items() if len(knob.choices) > 1}
     found: list[dict[str, float]] = [{}]
     for _ in range(100 * count):
-        setting = {name: rng.choice(knob.choices) for name, knob in knobs.items() if len(knob.choices) > 1}
+        setting = {name: rng.choice(values) for name, values in given.items() if name in knobs}
         if len(found) < count and setting not in found:
             found.append(setting)
     return found
