@@ -3,7 +3,7 @@
 Points v are in units of the mixture's scale, as the networks see them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,15 +13,13 @@ from torch.nn.functional import softplus
 from began import rivals
 from began.ensembles import Batch, Ensemble, Method
 
+NON_SATURATING = (rivals.GAN, rivals.SmoothedGAN, rivals.HistoricalAveraging, rivals.ExperienceReplay)
 LOSSES: dict[type[Method], Callable[[Tensor], Tensor]] = {
     rivals.MinimaxGAN: lambda s: -softplus(s),
-    rivals.GAN: lambda s: softplus(-s),
+    **dict.fromkeys(NON_SATURATING, lambda s: softplus(-s)),
     rivals.LSGAN: lambda s: (s - 1).square() / 2,
-    rivals.WGAN: lambda s: -s,
-    rivals.WGANGP: lambda s: -s,
-    rivals.EBGAN: lambda energy: energy,
-    rivals.BEGAN: lambda energy: energy,
-    rivals.BEGANCS: lambda energy: energy,
+    **dict.fromkeys((rivals.WGAN, rivals.WGANGP), lambda s: -s),
+    **dict.fromkeys((rivals.EBGAN, rivals.BEGAN, rivals.BEGANCS), lambda energy: energy),
 }  # G's loss of one sample as a function of the critic's output there, where it is one
 
 
@@ -95,14 +93,19 @@ def critic(method: Method, points: Tensor) -> Tensor:
     return method.net("D", points)[..., 0]
 
 
-def landscape(method: Method, points: Tensor) -> Tensor:
-    """Return G's loss of a sample at each point: the surface down which `pull` points.
+def landscape(method: Method, batch: Batch, v: Tensor, points: Tensor) -> Tensor:
+    """Return B times G's loss if the first sample were at each point and the others stayed, up to a constant a run.
 
-    Shapes: `(E, P, 2)` to `(E, P)`. Raises ValueError where that loss is no function of the critic's output there.
+    Its slope at the first sample is minus that sample's `pull`. Where the loss is a sum over samples, that is
+    `LOSSES` of the critic's output, for any of them. Shapes: v `(E, B, 2)`, points `(E, P, 2)` to `(E, P)`.
     """
-    if type(method) not in LOSSES:
-        raise ValueError(f"{method.title}: G's loss of a sample depends on more than the critic's output there")
-    return LOSSES[type(method)](critic(method, points))
+    if type(method) in LOSSES:
+        return LOSSES[type(method)](critic(method, points))
+    heights = []
+    for point in points.unbind(1):
+        moved = torch.cat([point[:, None], v[:, 1:]], 1)
+        heights.append(v.shape[1] * generator_loss(method, batch, moved).detach())
+    return torch.stack(heights, 1)
 
 
 def spreading(v: Tensor, arrows: Tensor) -> Tensor:
@@ -123,27 +126,25 @@ def unison(arrows: Tensor) -> Tensor:
 class View:
     """What one run looks like at one moment, in units of the mixture's scale.
 
-    `surface` `(n, n)`, rows from below, is the landscape over the square about `middle` that extends `reach` each
-    way, or None; v and arrows are samples and their pull, `(B, 2)`.
+    v and arrows are samples and their pull, `(B, 2)`; `surface` `(n, n)`, rows from below, is the landscape over the
+    square about `middle` that extends `reach` each way.
     """
 
     v: Tensor
     arrows: Tensor
+    surface: Tensor
     middle: tuple[float, float]
     reach: float
-    surface: Tensor | None = None
 
 
 def views(
     ensemble: Ensemble, *, count: int = 64, middle: tuple[float, float] = (0, 0), reach: float = 1.4, size: int = 60
 ) -> list[View]:
-    """Return how each run looks now, at `count` samples; without a surface where there is no `landscape`."""
+    """Return how each run looks now, at `count` samples and a surface of size x size points."""
     method, batch = ensemble.method, draw(ensemble, count)
     v = method.net("G", batch.z).detach()
-    arrows = pull(method, batch, v)
-    surfaces: Sequence[Tensor | None] = [None] * len(v)
-    if type(method) in LOSSES:
-        axis = torch.linspace(-reach, reach, size, device=v.device)
-        points = torch.cartesian_prod(axis + middle[1], axis + middle[0]).flip(1)
-        surfaces = list(landscape(method, points.expand(len(v), -1, -1)).unflatten(1, (size, size)))
-    return [View(*parts[:2], middle, reach, parts[2]) for parts in zip(v, arrows, surfaces, strict=True)]
+    axis = torch.linspace(-reach, reach, size, device=v.device)
+    points = torch.cartesian_prod(axis + middle[1], axis + middle[0]).flip(1)  # y outside, x inside
+    surfaces = landscape(method, batch, v, points.expand(len(v), -1, -1)).unflatten(1, (size, size))
+    parts = zip(v, pull(method, batch, v), surfaces, strict=True)
+    return [View(*part, middle, reach) for part in parts]

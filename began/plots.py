@@ -7,7 +7,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 from torchvision.utils import make_grid
@@ -220,29 +219,31 @@ def show_loss_functions(losses: Mapping[str, Callable[[Tensor], Tensor]]) -> Fig
     return figure
 
 
-def show_landscapes(views: Mapping[str, View], mixture: Mixture, *, columns: int = 3, height: float = 2.3) -> Figure:
+def show_landscapes(views: Mapping[str, View], mixture: Mixture, *, columns: int = 3) -> Figure:
     """Draw for each view the landscape of G's loss, light where it is low, with samples, arrows and real modes (x).
 
-    Arrows have the length of their pull over the longest in the panel, whose own length stands in the title.
+    Each shade covers as many points. Arrows are to the scale of the longest in their panel, whose length stands above.
     """
     lines = -(-len(views) // columns)
-    figure, grid = plt.subplots(lines, columns, figsize=(WIDTH, height * lines), squeeze=False)
+    figsize = WIDTH, lines * (WIDTH / columns + 0.35)
+    figure, grid = plt.subplots(lines, columns, figsize=figsize, squeeze=False)
     for axes, (name, view) in zip(grid.flat, views.items(), strict=False):
-        (x, y), reach = view.middle, view.reach
-        if view.surface is not None:
-            surface = view.surface.numpy()
-            levels = np.unique(np.quantile(surface, np.linspace(0, 1, 13)))  # as many points in each shade
-            span = np.linspace(-reach, reach, len(surface))
-            norm = BoundaryNorm(levels, 256)
-            axes.contourf(x + span, y + span, surface, levels, cmap="Greys", norm=norm, alpha=0.6)
+        (x, y), reach, surface = view.middle, view.reach, view.surface.numpy()
+        levels = np.unique(np.quantile(surface, np.linspace(0, 1, 10)))
+        span = np.linspace(-reach, reach, len(surface))
+        greys = plt.get_cmap("Greys")(np.linspace(0, 0.6, len(levels) - 1))
+        if len(levels) > 1:
+            axes.contourf(x + span, y + span, surface, levels, colors=greys, antialiased=False)
         longest = view.arrows.norm(dim=1).max()
-        tips = 0.5 * reach * view.arrows / longest
-        colour = COLOURS.get(name.split(",")[0].split("\n")[0], "#777777")
-        axes.quiver(*view.v.T, *tips.T, angles="xy", scale_units="xy", scale=1, width=0.007, color=colour)
+        arrows = 0.5 * reach * view.arrows / longest
+        colour = line_of(name)["color"]
+        axes.quiver(*view.v.T, *arrows.T, angles="xy", scale_units="xy", scale=1, width=0.008, color=colour)
         axes.plot(*view.v.T, ".", color=COLOURS["real"], markersize=2)
         axes.plot(*(mixture.means / mixture.scale).T, "x", color=COLOURS["real"], markersize=6)
-        axes.set(title=f"{name}\nlongest {longest:.2g}", aspect="equal")
-        axes.set(xlim=(x - reach, x + reach), ylim=(y - reach, y + reach), xticks=[], yticks=[])
+        axes.set_title(f"{name}\nlongest {longest:.2g}", fontsize=8)
+        axes.set(aspect="equal", xlim=(x - reach, x + reach), ylim=(y - reach, y + reach), xticks=[], yticks=[])
+        axes.spines[:].set_visible(True)
+        axes.spines[:].set_color("#999999")
     for axes in grid.flat[len(views) :]:
         axes.set_axis_off()
     return figure
@@ -269,22 +270,23 @@ def show_remedies(columns: Mapping[str, Mapping[str, Tensor]], ranges: Mapping[s
     `columns` maps a measure to its values by method, `(E,)` each; `ranges` gives the ends of each axis.
     """
     names = list(next(iter(columns.values())))
-    figure, grid = plt.subplots(1, len(columns), figsize=(WIDTH, 0.6 + 0.21 * len(names)), sharey=True)
-    for axes, (measure, methods) in zip(np.atleast_1d(grid), columns.items(), strict=True):
+    figsize = WIDTH, 0.6 + 0.21 * len(names)
+    figure, grid = plt.subplots(1, len(columns), figsize=figsize, sharey=True, squeeze=False)
+    for axes, (measure, methods) in zip(grid.flat, columns.items(), strict=True):
         for row, (name, values) in enumerate(methods.items()):
             line = line_of(name)
             axes.plot(values, [row] * len(values), line["marker"], color=line["color"], markersize=4, alpha=0.6)
             axes.plot([values.median()] * 2, [row - 0.35, row + 0.35], color=line["color"], linewidth=2)
         axes.set(xlabel=measure, xlim=ranges[measure])
         axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
+    grid[0, 0].invert_yaxis()
     return figure
 
 
 def show_weights(k: Sequence[float], bound: float, columns: Mapping[str, Tensor]) -> Figure:
     """Draw measures, `(len(k), E)` each, against the weight k of BEGAN, seeds as dots; the bound on k is dashed."""
-    figure, grid = plt.subplots(1, len(columns), figsize=(WIDTH, 2.4))
-    for axes, (measure, values) in zip(np.atleast_1d(grid), columns.items(), strict=True):
+    figure, grid = plt.subplots(1, len(columns), figsize=(WIDTH, 2.4), squeeze=False)
+    for axes, (measure, values) in zip(grid.flat, columns.items(), strict=True):
         axes.plot(k, values, MARKERS["BEGAN"], color=COLOURS["BEGAN"], markersize=4, alpha=0.6)
         axes.plot(k, values.median(1).values, color=COLOURS["BEGAN"], linewidth=2)
         axes.axvline(bound, color=COLOURS["real"], linestyle="--", linewidth=1)
