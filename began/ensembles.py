@@ -231,7 +231,7 @@ def stacked(knobs: Mapping[str, Knob], settings: Sequence[Mapping[str, float]], 
     for name, knob in knobs.items():
         values = [setting.get(name, knob.default) for setting in settings]
         if isinstance(knob.default, int):
-            if len(set(values)) > 1 or int(values[0]) != values[0] or values[0] < 1:
+            if len(set(values)) > 1 or not float(values[0]).is_integer() or values[0] < 1:
                 raise ValueError(
                     f"{name} must be one whole number of at least 1 in all runs, got {sorted(set(values))}"
                 )
@@ -252,7 +252,8 @@ class Ensemble:
     """E runs of one method on one mixture, each with a seed and knobs of its own, trained as one program.
 
     A run draws its weights and noise from its own seed, so it is the same whatever runs beside it, to the rounding of
-    sums. On CUDA the step is a graph. Nothing in a step waits for the host.
+    sums. On CUDA the step is a graph. Nothing in a step waits for the host. Raises ValueError for settings and seeds
+    that are not as many, and what `Method` raises.
     """
 
     def __init__(
@@ -264,6 +265,8 @@ class Ensemble:
         steps: int,
         device: torch.device | str = "cpu",
     ):
+        if not seeds or len(settings) != len(seeds):
+            raise ValueError(f"settings and seeds must be as many, one a run, got {len(settings)} and {len(seeds)}")
         self.device = torch.device(device)
         self.mixture, self.seeds, self.steps = mixture, list(seeds), steps
         self.method = method(settings, seeds, self.device)
@@ -275,7 +278,9 @@ class Ensemble:
         self.graphed = Graphed(self.device) if self.device.type == "cuda" else None
 
     def run(self, steps: int) -> None:
-        """Go on for some steps of G."""
+        """Go on for some steps of G. Raises ValueError for more than are left."""
+        if steps > self.steps - self.done:
+            raise ValueError(f"steps must be at most {self.steps - self.done}, those that are left, got {steps}")
         for _ in range(steps):
             i = self.done % BLOCK
             if i == 0:

@@ -226,7 +226,8 @@ def show_landscapes(views: Mapping[str, View], mixture: Mixture, *, columns: int
     """
     lines = -(-len(views) // columns)
     figsize = WIDTH, lines * (WIDTH / columns + 0.35)
-    figure, grid = plt.subplots(lines, columns, figsize=figsize, squeeze=False)
+    figure, grid = plt.subplots(lines, columns, figsize=figsize, squeeze=False, layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.08)  # titles of two lines
     for axes, (name, view) in zip(grid.flat, views.items(), strict=False):
         (x, y), reach, surface = view.middle, view.reach, view.surface.numpy()
         levels = np.unique(np.quantile(surface, np.linspace(0, 1, 10)))

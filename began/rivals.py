@@ -148,15 +148,16 @@ class ExperienceReplay(GAN):
         """Return GAN's loss with half of v exchanged for what an earlier step made."""
         half, slots = self.kept.shape[2], len(self.kept)
         with torch.no_grad():
-            self.kept.index_copy_(0, (self.count % slots)[None], v[None, :, :half])
-            self.count += 1
             slot = (batch.u[:, 0, 0] * self.count.clamp(max=slots)).long()  # each run draws its own
             old = self.kept.transpose(0, 1)[torch.arange(len(v), device=v.device), slot]
+            old = torch.where(self.count > 0, old, v[:, :half])
+            self.kept.index_copy_(0, (self.count % slots)[None], v[None, :, :half])
+            self.count += 1
         return super().critic_loss(batch, torch.cat([old, v[:, half:]], 1))
 
 
 class LSGAN(Method):
-    """Least squares: D: E (D(x) - 1)^2 + E D(G(z))^2, G: E (D(G(z)) - 1)^2, Pearson's chi^2 (Mao 2017, eq. 9)."""
+    """Least squares: D: E (D(x) - 1)^2 + E D(G(z))^2, G: E (D(G(z)) - 1)^2, the 0-1 code (Mao 2017, eq. 9)."""
 
     title = "LSGAN"
 
@@ -255,7 +256,10 @@ class RaGAN(Method):
 
 
 class UnrolledGAN(GAN):
-    """Unrolled GAN: G descends GAN's loss against D after 5 more steps, and through them (Metz 2017, eq. 10)."""
+    """Unrolled GAN: G descends GAN's loss against D after 5 more steps, and through them (Metz 2017, eq. 10).
+
+    It looks ahead at D's full learning rate, also where that of D itself decays.
+    """
 
     title = "Unrolled GAN"
     knobs: ClassVar = {"unrolled": Knob(5, (5,), "steps of D that G looks ahead")}

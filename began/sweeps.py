@@ -37,7 +37,8 @@ def settings(
     found: list[dict[str, float]] = [{}]
     for _ in range(100 * count):
         setting = {name: rng.choice(values) for name, values in given.items() if name in knobs}
-        if len(found) < count and setting not in found:
+        defaults = all(value == knobs[name].default for name, value in setting.items())
+        if len(found) < count and setting not in found and not defaults:
             found.append(setting)
     return found
 
@@ -66,6 +67,8 @@ def jobs(method: str, problem: str, steps: int, runs: Iterable[tuple[Setting, in
             raise ValueError(f"{kind} must be one of {', '.join(known)}, got {value!r}")
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
+    if members < 1:
+        raise ValueError(f"members must be at least 1, got {members}")
     knobs = METHODS[method].all_knobs()
     groups: dict[tuple[float, ...], list[tuple[dict[str, float], int]]] = {}
     for setting, seed in runs:
@@ -116,6 +119,7 @@ class Workers:
         context = multiprocessing.get_context("spawn")
         self.device, self.steps = device, context.Value("q", 0)
         self.count = (os.cpu_count() or 1) if device.type == "cpu" else 1
+        self.others = set(multiprocessing.active_children())  # not ours
         self.pool = ProcessPoolExecutor(self.count, context, initializer=_begin, initargs=(self.steps,))
         self.waiting: set[Future[list[Row]]] = set()
         self.bar = tqdm(total=0, unit="step", unit_scale=True, mininterval=1)
@@ -128,7 +132,7 @@ class Workers:
         """End the workers, at once after an error."""
         self.bar.close()
         if error[0] is not None:
-            for process in multiprocessing.active_children():
+            for process in set(multiprocessing.active_children()) - self.others:
                 process.terminate()
         self.pool.shutdown(cancel_futures=True)
 
@@ -203,7 +207,7 @@ def by_setting(rows: Iterable[Row]) -> list[tuple[dict[str, float], list[Row]]]:
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
     """Return the mean and its 95 % interval by Student's t, which is the mean alone where all values are equal."""
     mean = sum(values) / len(values)
-    error = stats.sem(values) if len(values) > 1 else 0.0
+    error = stats.sem(values) if len(values) > 1 and math.isfinite(mean) else 0.0
     if not error > 0:
         return mean, mean, mean
     low, high = stats.t.interval(0.95, len(values) - 1, mean, error)

@@ -81,7 +81,7 @@ class Scores:
 def score(samples: Tensor, mixture: Mixture) -> Scores:
     """Score samples in the mixture's own units, `(E, S, 2)` (VEEGAN 4.1 for modes and quality).
 
-    Raises ValueError for another shape. A sample that is not finite is no one's.
+    A sample that is not finite belongs to no mode, and makes reverse_kl infinite. Raises ValueError for another shape.
     """
     if samples.dim() != 3 or samples.shape[2] != 2:
         raise ValueError(f"samples must have the shape (E, S, 2), got {tuple(samples.shape)}")
@@ -92,6 +92,7 @@ def score(samples: Tensor, mixture: Mixture) -> Scores:
     hits = torch.nn.functional.one_hot(nearest, len(mixture.means)).double()
     q = (hits * finite[..., None]).sum(1) / samples.shape[1]
     kl = torch.special.xlogy(q, q / mixture.weights.double()).sum(1)
+    kl = kl.masked_fill(~finite.all(1), float("inf"))
     captured = (hits * good[..., None]).sum(1) > 0
     return Scores(captured.sum(1), good.double().mean(1), kl)
 
@@ -102,7 +103,7 @@ def density_ratio(samples: Tensor, mixture: Mixture) -> Tensor:
     p and p_g are the shares of the mixture and of all the samples; infinite where no sample is of high quality.
     """
     distance, nearest = torch.cdist(samples.nan_to_num().cpu().double(), mixture.means.double()).min(2)
-    good = distance <= RADIUS * mixture.std
+    good = samples.cpu().isfinite().all(2) & (distance <= RADIUS * mixture.std)
     share = (torch.nn.functional.one_hot(nearest, len(mixture.means)) * good[..., None]).double().mean(1)
     return (mixture.weights.double() / share).amin(1)
 
