@@ -35,6 +35,30 @@ def test_k_stays_between_0_and_1_and_leaves_the_clip_at_once():
     assert equilibrium.saturated
 
 
+def test_free_of_scale_k_moves_alike_on_any_data_and_m_keeps_its_units():
+    real, fake = torch.tensor(0.04), torch.tensor(0.01)
+    for scale in (1, 1000):
+        equilibrium = Equilibrium(gamma=0.5, lambda_k=0.1, k_0=0.2, scale_free=True)
+        M = equilibrium.update(scale * real, scale * fake)
+        torch.testing.assert_close(equilibrium.k, torch.tensor(0.2 + 0.1 * (0.5 - 0.25)))
+        torch.testing.assert_close(M, torch.tensor(scale * 0.05))
+
+
+@pytest.mark.parametrize("scale_free", [False, True])
+def test_runs_side_by_side_move_as_each_alone(scale_free):
+    gamma, lambda_k, k_0 = torch.tensor([[0.0, 0.5, 25.0], [0.4, 0.01, 0.2], [0.3, 0.9, 1.0]])
+    together = Equilibrium(gamma, lambda_k, k_0, scale_free=scale_free)
+    alone = [Equilibrium(*values.tolist(), scale_free=scale_free) for values in torch.stack([gamma, lambda_k, k_0], 1)]
+    for real, fake in (([1.0, 2.0, 3.0], [0.5, 0.7, 80.0]), ([0.5, 0.6, 0.7], [0.9, 0.1, 0.2])):
+        M = together.update(torch.tensor(real), torch.tensor(fake))
+        expected = [one.update(torch.tensor(r), torch.tensor(f)) for one, r, f in zip(alone, real, fake, strict=True)]
+        torch.testing.assert_close(M, torch.stack(expected))
+        torch.testing.assert_close(together.k, torch.stack([one.k for one in alone]))
+        assert together.saturated.tolist() == [one.saturated.item() for one in alone]
+    assert together.saturated.tolist() == [True, False, True]
+    assert k_0.tolist() == pytest.approx([0.3, 0.9, 1.0]), "the tensor that was given is not the controller's own"
+
+
 def test_the_state_travels():
     equilibrium = Equilibrium(0.7, 0.01, 0.3)
     other = Equilibrium()
@@ -45,10 +69,13 @@ def test_the_state_travels():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"gamma": 1.2}, r"gamma must lie in \[0, 1\], got 1.2"),
-        ({"gamma": float("nan")}, "gamma"),
+        ({"gamma": -0.1}, "gamma must be at least 0, got -0.1"),
+        ({"gamma": float("nan")}, "gamma must be at least 0, got nan"),
+        ({"gamma": torch.tensor([0.5, -1.0])}, "gamma must be at least 0"),
         ({"k_0": -0.1}, r"k_0 must lie in \[0, 1\], got -0.1"),
+        ({"k_0": torch.tensor([0.5, 1.1])}, r"k_0 must lie in \[0, 1\]"),
         ({"lambda_k": 0}, "lambda_k must be positive, got 0"),
+        ({"lambda_k": torch.tensor([1e-3, 0.0])}, "lambda_k must be positive"),
     ],
 )
 def test_values_out_of_range_are_refused(arguments, message):
