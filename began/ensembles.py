@@ -111,25 +111,27 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Knob:
-    """A setting of a method: its default, the values worth trying, what it is."""
+    """A setting of a method: its default, the values worth trying, what it is, and from where to where it may be."""
 
     default: float | int
     choices: tuple[float | int, ...]
     meaning: str
+    low: float = 0.0
+    high: float = math.inf
 
 
 COMMON = {
     "lr_g": Knob(1e-3, (1e-4, 3e-4, 1e-3, 3e-3), "learning rate of G"),
     "lr_d": Knob(1e-3, (1e-4, 3e-4, 1e-3, 3e-3), "learning rate of the critic"),
-    "beta_1": Knob(0.5, (0.0, 0.5, 0.9), "Adam's first decay"),
+    "beta_1": Knob(0.5, (0.0, 0.5, 0.9), "Adam's first decay", high=0.999),
     "gain_g": Knob(1.0, (1.0, 1.7), "weights of G start with variance gain^2 / inputs"),
     "gain_d": Knob(1.0, (1.0,), "the same for the critic"),
-    "decay": Knob(0.0, (0.0, 0.5), "share of the steps, at the end, in which the learning rates fall to 0"),
-    "ema": Knob(0.0, (0.0,), "moving average of G that is sampled"),
-    "n_z": Knob(2, (2,), "numbers in z"),
-    "width": Knob(128, (128,), "units of a hidden layer"),
-    "layers": Knob(2, (2,), "hidden layers"),
-    "batch": Knob(64, (64,), "samples of a step"),
+    "decay": Knob(0.0, (0.0, 0.5), "share of the steps, at the end, in which the learning rates fall to 0", high=1),
+    "ema": Knob(0.0, (0.0,), "moving average of G that is sampled", high=0.99999),
+    "n_z": Knob(2, (2,), "numbers in z", low=1),
+    "width": Knob(128, (128,), "units of a hidden layer", low=1),
+    "layers": Knob(2, (2,), "hidden layers", low=1),
+    "batch": Knob(64, (64,), "samples of a step", low=2),
 }
 
 
@@ -139,7 +141,7 @@ class Method:
     A subclass gives `critic_loss` and `generator_loss`, one number a run, and names the networks that each of them
     moves. Its knobs add to `COMMON`. Those that are floats are each run's own, tensors `(E, 1, 1)` in `self.knob`;
     whole numbers shape the program and are the same in all runs. Raises ValueError for a knob that the method has not,
-    a value that is not finite, and whole numbers that differ.
+    a value outside the knob's range, and whole numbers that differ.
     """
 
     title: ClassVar[str]
@@ -230,16 +232,15 @@ def stacked(knobs: Mapping[str, Knob], settings: Sequence[Mapping[str, float]], 
     merged: dict[str, Any] = {}
     for name, knob in knobs.items():
         values = [setting.get(name, knob.default) for setting in settings]
+        for value in values:
+            if not knob.low <= value <= knob.high or not math.isfinite(value):
+                raise ValueError(f"{name} must lie in [{knob.low:g}, {knob.high:g}], got {value}")
         if isinstance(knob.default, int):
-            if len(set(values)) > 1 or not float(values[0]).is_integer() or values[0] < 1:
-                raise ValueError(
-                    f"{name} must be one whole number of at least 1 in all runs, got {sorted(set(values))}"
-                )
+            if len(set(values)) > 1 or not float(values[0]).is_integer():
+                raise ValueError(f"{name} must be one whole number in all runs, got {sorted(set(values))}")
             merged[name] = int(values[0])
         else:
             merged[name] = torch.tensor([float(value) for value in values], device=device)[:, None, None]
-            if not merged[name].isfinite().all():
-                raise ValueError(f"{name} must be finite, got {values}")
     return SimpleNamespace(**merged)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor
 from torchvision.utils import make_grid
 
@@ -226,8 +227,8 @@ def show_landscapes(views: Mapping[str, View], mixture: Mixture, *, columns: int
     """
     lines = -(-len(views) // columns)
     figsize = WIDTH, lines * (WIDTH / columns + 0.35)
-    figure, grid = plt.subplots(lines, columns, figsize=figsize, squeeze=False, layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.08)  # titles of two lines
+    layout = ConstrainedLayoutEngine(h_pad=0.08)  # titles have two lines
+    figure, grid = plt.subplots(lines, columns, figsize=figsize, squeeze=False, layout=layout)
     for axes, (name, view) in zip(grid.flat, views.items(), strict=False):
         (x, y), reach, surface = view.middle, view.reach, view.surface.numpy()
         levels = np.unique(np.quantile(surface, np.linspace(0, 1, 10)))

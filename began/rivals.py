@@ -48,7 +48,7 @@ class SmoothedGAN(GAN):
     """One-sided label smoothing: the target of a real sample is 0.9, not 1 (Salimans 2016, sec. 3.4)."""
 
     title = "label smoothing"
-    knobs: ClassVar = {"target": Knob(0.9, (0.7, 0.8, 0.9), "label of a real sample")}
+    knobs: ClassVar = {"target": Knob(0.9, (0.7, 0.8, 0.9), "label of a real sample", high=1)}
 
     def critic_loss(self, batch: Batch, v: Tensor) -> Tensor:
         """Return `-E [t log D(x) + (1 - t) log(1 - D(x))] - E log(1 - D(v))`."""
@@ -78,8 +78,8 @@ class MinibatchDiscrimination(GAN):
     title = "minibatch discrimination"
     critic = ("D", "Head")
     knobs: ClassVar = {
-        "kernels": Knob(8, (8,), "rows b of M"),
-        "dimensions": Knob(3, (3,), "numbers in a row of M"),
+        "kernels": Knob(8, (8,), "rows b of M", low=1),
+        "dimensions": Knob(3, (3,), "numbers in a row of M", low=1),
     }
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -136,7 +136,7 @@ class ExperienceReplay(GAN):
     """Experience replay: half of the samples that D sees are from earlier steps of G (Shrivastava 2017, sec. 2.3)."""
 
     title = "experience replay"
-    knobs: ClassVar = {"memory": Knob(100, (100,), "earlier half batches that are kept")}
+    knobs: ClassVar = {"memory": Knob(100, (100,), "earlier half batches that are kept", low=1)}
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -179,7 +179,7 @@ class WGAN(Method):
     title = "WGAN"
     knobs: ClassVar = {
         "clip": Knob(0.01, (0.01, 0.03, 0.1, 0.3), "bound c on the critic's weights"),
-        "critic_steps": Knob(5, (5,), "steps of the critic to one of G"),
+        "critic_steps": Knob(5, (5,), "steps of the critic to one of G", low=1),
     }
 
     @property
@@ -210,7 +210,7 @@ class WGANGP(WGAN):
     title = "WGAN-GP"
     knobs: ClassVar = {
         "penalty": Knob(10.0, (0.1, 1.0, 10.0), "weight of the penalty"),
-        "critic_steps": Knob(5, (5,), "steps of the critic to one of G"),
+        "critic_steps": Knob(5, (5,), "steps of the critic to one of G", low=1),
     }
     move = Method.move
 
@@ -262,7 +262,7 @@ class UnrolledGAN(GAN):
     """
 
     title = "Unrolled GAN"
-    knobs: ClassVar = {"unrolled": Knob(5, (5,), "steps of D that G looks ahead")}
+    knobs: ClassVar = {"unrolled": Knob(5, (5,), "steps of D that G looks ahead", low=1)}
 
     def generator_loss(self, batch: Batch, v: Tensor) -> Tensor:
         """Return `-E log D_5(v)`, with a graph through Adam's steps from D to D_5."""
@@ -281,7 +281,7 @@ class Autoencoding(Method):
     """What BEGAN and EBGAN share: D is an autoencoder, L(v) = |v - Dec(Enc(v))|_2 / sqrt(2)."""
 
     critic = ("Enc", "Dec")
-    knobs: ClassVar = {"code": Knob(2, (2,), "numbers in the code h")}
+    knobs: ClassVar = {"code": Knob(2, (2,), "numbers in the code h", low=1)}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the layers of G, of Enc to the code, and of Dec back to the plane."""
@@ -380,8 +380,8 @@ class BEGAN(Autoencoding):
     knobs: ClassVar = {
         **Autoencoding.knobs,
         "gamma": Knob(1.0, (0.5, 0.7, 1.0, 2.5, 5.0, 25.0), "target of L(G(z)) / L(x)"),
-        "lambda_k": Knob(1e-3, (1e-4, 1e-3, 1e-2, 1e-1), "gain of k, whose error is divided by L(x)"),
-        "k_0": Knob(0.0, (0.0, 0.1, 0.5), "k at the start"),
+        "lambda_k": Knob(1e-3, (1e-4, 1e-3, 1e-2, 1e-1), "gain of k, whose error is divided by L(x)", low=1e-12),
+        "k_0": Knob(0.0, (0.0, 0.1, 0.5), "k at the start", high=1),
     }
     alpha: Tensor | float = 0.0
 

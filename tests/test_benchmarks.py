@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import replace
 
+import ensembles
 import machine
 import ports
 import pytest
@@ -102,3 +103,18 @@ def test_a_run_writes_its_table_and_keeps_what_was_there(tmp_path, monkeypatch):
     assert all(row["ratio_low"] <= row["ratio"] <= row["ratio_high"] for row in rows)
     assert all(row["ratio"] == 1 for row in rows if row["mode"] == "ports")
     assert all(row["images_per_s"] > 0 and row["floor_share"] > 0 for row in rows)
+
+
+def test_ensembles_are_compared_with_one_run_after_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "RESULTS", tmp_path)
+    result = CliRunner().invoke(ensembles.main, ["--members=1", "--members=2", "--steps=1"])
+    assert result.exit_code == 0, result.output
+    (path,) = tmp_path.glob("*.json")
+    rows = json.loads(path.read_text())["rows"]
+    assert [(row["model"], row["mode"], row["members"]) for row in rows] == [
+        (model, mode, members)
+        for model in ("gan", "began_cs")
+        for mode, members in (("plain", 1), ("ensemble", 1), ("ensemble", 2))
+    ]
+    assert all(row["ratio_low"] <= row["ratio"] <= row["ratio_high"] for row in rows)
+    assert all(row["ratio"] == 1 for row in rows if row["mode"] == "plain")

@@ -175,3 +175,37 @@ def test_photographs_train(tmp_path: Path):
 
 
 PHOTOGRAPH_RUN = ["--size=16", "--n=16", "--gamma=0.5", "--steps=3000", "--device=cpu"]
+
+
+def test_sweep_prints_each_setting_and_goes_on_where_it_stopped(tmp_path: Path):
+    out = tmp_path / "rows.jsonl"
+    command = ["sweep", "toy", "--method=began_cs", "--seeds=2", "--steps=3", "--width=8", "--out", out, "--device=cpu"]
+    result = began(*command, "--gamma=0.5")
+    assert result.exit_code == 0, result.output
+    first = out.read_text()
+    rows = [json.loads(line) for line in first.splitlines()]
+    assert sorted(row["seed"] for row in rows) == [0, 1]
+    assert all(row["setting"] == {"width": 8.0, "gamma": 0.5} for row in rows)
+    result = began(*command, "--gamma=0.5,0.7")
+    assert result.exit_code == 0, result.output
+    assert out.read_text().startswith(first)
+    assert len(out.read_text().splitlines()) == 4
+    table = [line.split() for line in result.output.splitlines() if line.startswith("  ")]
+    assert table[0] == ["width", "gamma", "modes", "high_quality", "reverse_kl", "w1"]
+    assert sorted(line[:2] for line in table[1:]) == [["8", "0.5"], ["8", "0.7"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--gamma=high"], "'high' is not a number or several with commas between"),
+        (["--method=gan", "--gamma=1"], "there is no knob gamma; there are lr_g"),
+        (["--k-0=2"], "k_0 must lie in [0, 1], got 2"),
+        (["--seeds=0"], "--seeds"),
+    ],
+)
+def test_sweep_refuses_what_it_cannot_run(tmp_path: Path, arguments: list[str], message: str):
+    result = began("sweep", "toy", "--out", tmp_path / "rows.jsonl", "--device=cpu", "--steps=2", *arguments)
+    assert result.exit_code != 0
+    assert message in result.output
+    assert not (tmp_path / "rows.jsonl").exists()
