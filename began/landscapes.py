@@ -62,18 +62,13 @@ def train_critic(ensemble: Ensemble, steps: int) -> None:
         adam.lr = lr
 
 
-def generator_loss(method: Method, batch: Batch, v: Tensor) -> Tensor:
-    """Return G's loss, `(E,)`, also of BEGAN, whose step computes `E L(v)` together with the loss of D."""
-    return rivals.mean(method.energy(v)) if isinstance(method, rivals.BEGAN) else method.generator_loss(batch, v)
-
-
 def pull(method: Method, batch: Batch, v: Tensor) -> Tensor:
     """Return `-B dL_G / dv_i`: the direction in which G's loss would have each sample go.
 
     The factor B undoes the mean over the batch. `v = G(batch.z)` for methods that look at z. Shapes: `(E, B, 2)`.
     """
     v = v.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(generator_loss(method, batch, v).sum(), v)
+    (gradient,) = torch.autograd.grad(method.generator_loss(batch, v).sum(), v)
     return -v.shape[1] * gradient
 
 
@@ -104,7 +99,7 @@ def landscape(method: Method, batch: Batch, v: Tensor, points: Tensor) -> Tensor
     heights = []
     for point in points.unbind(1):
         moved = torch.cat([point[:, None], v[:, 1:]], 1)
-        heights.append(v.shape[1] * generator_loss(method, batch, moved).detach())
+        heights.append(v.shape[1] * method.generator_loss(batch, moved).detach())
     return torch.stack(heights, 1)
 
 

@@ -292,6 +292,10 @@ class Autoencoding(Method):
         """Return L of each sample, `(E, B)`, given its code if it is known."""
         return row_distance(v, self.net("Dec", self.net("Enc", v) if code is None else code))
 
+    def generator_loss(self, batch: Batch, v: Tensor) -> Tensor:
+        """Return `E L(v)`."""
+        return mean(self.energy(v))
+
 
 def row_distance(a: Tensor, b: Tensor) -> Tensor:
     """Return `losses.distance` with the L2 norm, of `(E, B, d)` twice: `(E, B)`."""
@@ -310,10 +314,6 @@ class EBGAN(Autoencoding):
     def critic_loss(self, batch: Batch, v: Tensor) -> Tensor:
         """Return `E L(x) + E max(0, m - L(v))`."""
         return mean(self.energy(batch.x)) + mean(relu(self.knob.margin[:, 0] - self.energy(v)))
-
-    def generator_loss(self, batch: Batch, v: Tensor) -> Tensor:
-        """Return `E L(v)`."""
-        return mean(self.energy(v))
 
 
 class EBGANPT(EBGAN):
