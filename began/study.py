@@ -17,7 +17,7 @@ SETTINGS = 16  # tried for each method
 SEARCH_SEEDS = (100, 101)  # none of those reported
 SEARCH_STEPS = 4000
 SEEDS = tuple(range(10))
-STEPS = {"grid": 6000, "ring": 2000, "rare": 2000}
+STEPS = {"grid": 8000, "ring": 3000, "rare": 3000}
 EVERYWHERE = ("gan", "lsgan", "wgan_gp", "ebgan", "veegan", "began", "began_cs")  # the others: on the grid
 PUBLISHED = {  # modes and share of high quality on the grid, means of five runs (VEEGAN, table 1)
     "gan": (3.3, 0.005),
