@@ -169,7 +169,9 @@ def knob_options(command: Callable) -> Callable:
         owners = [key for key, method in METHODS.items() if name in method.all_knobs()]
         of = "" if len(owners) == len(METHODS) else f" ({', '.join(owners)})"
         text = f"{knob.meaning}{of}  [{knob.default}]"
-        command = click.option("--" + name.replace("_", "-"), name, callback=_numbers, help=text)(command)
+        command = click.option("--" + name.replace("_", "-"), name, callback=_numbers, help=text, metavar="NUMBERS")(
+            command
+        )
     return command
 
 

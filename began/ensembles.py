@@ -276,6 +276,7 @@ class Ensemble:
         self.rngs = [stream(seed, 1, self.device) for seed in seeds]
         self.average = [part.detach().clone() for part in self.method.theta["G"]]
         self.clock = torch.zeros((), device=self.device)
+        self.indices = torch.arange(BLOCK, device=self.device).split(1)
         self.graphed = Graphed(self.device) if self.device.type == "cuda" else None
 
     def run(self, steps: int) -> None:
@@ -286,11 +287,10 @@ class Ensemble:
             i = self.done % BLOCK
             if i == 0:
                 self._draw()
-            index = torch.tensor([i], device=self.device)
             if self.graphed is None:
-                self._step(index)
+                self._step(self.indices[i])
             else:
-                self.graphed(self._step, index)
+                self.graphed(self._step, self.indices[i])
             self.done += 1
 
     def _draw(self) -> None:

@@ -102,3 +102,24 @@ def test_page(html: Path, tab: sync_api.Page, name: str):
         assert whole, f"{source} is broken"
         assert alt, f"{source} has no alt text"
         assert not source.endswith(alt), f"the alt text of {source} is its address"
+
+
+def test_sliders_move_by_keyboard_and_show_another_picture(html: Path, browser: sync_api.Browser):
+    found = [name for name in PAGES if "began-slider" in (html / f"{name}.html").read_text()]
+    assert found
+    page = browser.new_page()
+    for name in found:
+        page.goto((html / f"{name}.html").as_uri())
+        for box in page.locator(".began-slider").all():
+            slider, picture = box.locator("input[type=range]"), box.locator("img")
+            seen = {picture.get_attribute("src")}
+            slider.focus()
+            page.keyboard.press("Home")
+            for _ in range(int(slider.get_attribute("max") or 0)):
+                page.keyboard.press("ArrowRight")
+                seen.add(picture.get_attribute("src"))
+                assert slider.get_attribute("aria-valuetext") == box.locator("output").inner_text()
+            assert len(seen) > 3, "as many pictures as steps"
+            assert picture.evaluate("image => image.complete && image.naturalWidth > 100")
+            assert picture.get_attribute("alt")
+    page.close()
