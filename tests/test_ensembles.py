@@ -299,14 +299,14 @@ def test_a_graph_replays_the_steps(name):
     [
         ([{"lr": 1.0}], "there is no knob lr; there are lr_g, lr_d"),
         ([{"memory": 3}, {"clip": 0.1, "gamma": 1.0}], "there is no knob clip, gamma"),
-        ([{"width": 6}, {"width": 8}], r"width must be one whole number .* in all runs, got \[6, 8\]"),
-        ([{"width": 6}, {}], r"width must be one whole number .* in all runs, got \[6, 128\]"),
-        ([{"batch": 2.5}], r"batch must be one whole number of at least 1 in all runs, got \[2.5\]"),
-        ([{"layers": 0}], r"layers must be .* at least 1 in all runs, got \[0\]"),
-        ([{"lr_g": 1.0}, {"lr_g": float("nan")}], r"lr_g must be finite, got \[1.0, nan\]"),
-        ([{"beta_1": float("inf")}], r"beta_1 must be finite, got \[inf\]"),
-        ([{"width": float("inf")}], r"width must be .*, got \[inf\]"),
-        ([{"width": float("nan")}], r"width must be .*, got \[nan\]"),
+        ([{"width": 6}, {"width": 8}], r"width must be one whole number in all runs, got \[6, 8\]"),
+        ([{"width": 6}, {}], r"width must be one whole number in all runs, got \[6, 128\]"),
+        ([{"batch": 2.5}], r"batch must be one whole number in all runs, got \[2.5\]"),
+        ([{"layers": 0}], r"layers must lie in \[1, inf\], got 0"),
+        ([{"lr_g": 1.0}, {"lr_g": float("nan")}], r"lr_g must lie in \[0, inf\], got nan"),
+        ([{"beta_1": float("inf")}], r"beta_1 must lie in \[0, 0.999\], got inf"),
+        ([{"width": float("inf")}], r"width must lie in \[1, inf\], got inf"),
+        ([{"width": float("nan")}], r"width must lie in \[1, inf\], got nan"),
     ],
 )
 def test_settings_that_cannot_be_run_are_named(given, message):
