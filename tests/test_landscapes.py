@@ -1,9 +1,5 @@
 """What G's samples feel: arrows, landscapes, a held G, and the figures that show them."""
 
-from collections.abc import Iterator
-
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import pytest
 import torch
 from torch.testing import assert_close
@@ -13,18 +9,10 @@ from began.ensembles import Ensemble
 from began.rivals import METHODS
 from began.toy import ring
 
+pytestmark = pytest.mark.usefixtures("figures")
+
 CIRCLE = ring()
 LOCAL = [name for name, method in METHODS.items() if method in landscapes.LOSSES]
-
-
-@pytest.fixture(autouse=True)
-def _clean() -> Iterator[None]:
-    backend = mpl.get_backend()
-    plt.switch_backend("agg")
-    with mpl.rc_context():
-        yield
-    plt.close("all")
-    plt.switch_backend(backend)
 
 
 def trained(name: str, steps: int = 3) -> Ensemble:

@@ -1,25 +1,16 @@
 """Figures: what is drawn, in which colours, and that a figure saves."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
 import torch
 
 from began import plots
 from began.step import Record
+from began.toy import PROBLEMS, grid
 
-
-@pytest.fixture(autouse=True)
-def _clean() -> Iterator[None]:
-    backend = mpl.get_backend()
-    plt.switch_backend("agg")
-    with mpl.rc_context():
-        yield
-    plt.close("all")
-    plt.switch_backend(backend)
+pytestmark = pytest.mark.usefixtures("figures")
 
 
 def history(steps: int, ratio: float) -> Record:
@@ -108,3 +99,47 @@ def test_agreement_joins_the_runs_of_a_seed_and_marks_medians():
     assert [line.get_ydata().tolist() for line in M.lines[:3]] == [[0, 1], [1, 2], [2, 3]]
     assert [line.get_ydata()[0] for line in M.lines[3:]] == [1, 2]
     assert figure.axes[3].get_title() == "M, BEGAN-CS"
+
+
+def line(method: str, search: str = "search") -> dict[str, float | str]:
+    values = {"modes": 20.0, "modes_low": 18.0, "modes_high": 22.0}
+    return {
+        "method": method,
+        "search": search,
+        **values,
+        **{key.replace("modes", "high_quality"): 0.1 for key in values},
+    }
+
+
+def test_samples_are_drawn_over_the_means_of_their_mixture():
+    figure = plots.show_mixtures(PROBLEMS.values(), count=50)
+    assert [axes.get_title() for axes in figure.axes] == list(PROBLEMS)
+    figure = plots.show_samples({"GAN": torch.zeros(2, 30, 2), "BEGAN": torch.zeros(2, 30, 2)}, grid(), count=20)
+    assert [axes.get_ylabel() for axes in figure.axes] == ["GAN", "", "BEGAN", ""]
+    means, points = figure.axes[2].lines
+    assert (len(means.get_xdata()), len(points.get_xdata())) == (25, 20)
+    assert points.get_color() == plots.COLOURS["BEGAN"]
+
+
+def test_a_comparison_has_intervals_and_published_figures():
+    lines = [line("gan"), line("began_cs"), line("began_cs", "wide")]
+    modes, quality = plots.show_comparison(lines, {"gan": (3.3, 0.005)}).axes
+    assert [label.get_text() for label in modes.get_yticklabels()] == ["GAN", "BEGAN-CS", "BEGAN-CS, longer search"]
+    bar, dot, published, *others = modes.lines
+    assert (list(bar.get_xdata()), list(dot.get_xdata()), list(published.get_xdata())) == ([18, 22], [20], [3.3])
+    assert len(others) == 4, "no published figure for the others"
+    assert quality.lines[1].get_xdata()[0] == 10, "per cent"
+
+
+def test_every_setting_tried_is_a_tick():
+    axes = plots.show_searches({"GAN": [0.1, 0.2, 0.3], "BEGAN": [0.0]}, {"GAN": 0.25, "BEGAN": 0.1}).axes[0]
+    assert [len(drawn.get_xdata()) for drawn in axes.lines] == [3, 1, 1, 1]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["GAN", "BEGAN"]
+
+
+def test_k_is_drawn_beside_its_bound():
+    bound, k = plots.show_coverage([0.2, 0.4], [0.1, 0.3], [0.2, 0.4]).axes[0].lines
+    assert (list(bound.get_ydata()), list(k.get_ydata())) == ([0.2, 0.4], [0.1, 0.3])
+    points, bound = plots.show_meter({"BEGAN": ([0.5], [0.1])}).axes[0].lines
+    assert (list(points.get_xdata()), list(points.get_ydata())) == ([0.5], [0.1])
+    assert list(bound.get_xdata()) == list(bound.get_ydata())
