@@ -376,7 +376,7 @@ def show_coverage(share: Sequence[float], k: Sequence[float], bound: Sequence[fl
     axes.plot(share, bound, "--", color=COLOURS["real"], linewidth=1, label="m / 25")
     axes.plot(share, k, MARKERS["BEGAN"], color=COLOURS["BEGAN"], markersize=4, alpha=0.6, label="k, a run each")
     axes.set(xlabel="share of the modes that G draws", ylabel="k, settled", xlim=(0, 1), ylim=(0, 1))
-    axes.legend()
+    axes.legend(loc="upper left")
     return figure
 
 
@@ -388,5 +388,5 @@ def show_meter(points: Mapping[str, tuple[Sequence[float], Sequence[float]]]) ->
         axes.plot(ratio, k, line["marker"], color=line["color"], markersize=4, alpha=0.7, label=name)
     axes.plot([0.03, 1], [0.03, 1], "--", color=COLOURS["real"], linewidth=1)
     axes.set(xscale="log", yscale="log", xlabel="least p / p_g over the modes found", ylabel="k at the end")
-    axes.legend()
+    axes.legend(loc="upper left")
     return figure
