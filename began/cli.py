@@ -223,7 +223,7 @@ def sweep(
             if len(group) == seeds and setting not in shown:
                 shown.append(setting)
                 means = [interval([row[name] for row in group])[0] for name in SCORES]
-                write("".join(f"{value:14.4g}" for value in (*setting.values(), *means)))
+                write("".join(f"{value:14.4g}" for value in (*map(setting.get, varied), *means)))
 
     show(click.echo)
     out.parent.mkdir(parents=True, exist_ok=True)

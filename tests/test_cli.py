@@ -190,9 +190,10 @@ def test_sweep_prints_each_setting_and_goes_on_where_it_stopped(tmp_path: Path):
     assert result.exit_code == 0, result.output
     assert out.read_text().startswith(first)
     assert len(out.read_text().splitlines()) == 4
-    table = [line.split() for line in result.output.splitlines() if line.startswith("  ")]
-    assert table[0] == ["width", "gamma", "modes", "high_quality", "reverse_kl", "w1"]
-    assert sorted(line[:2] for line in table[1:]) == [["8", "0.5"], ["8", "0.7"]]
+    header, *table = [cells for line in result.stdout.splitlines() if len(cells := line.split()) == 6]
+    assert header[2:] == ["modes", "high_quality", "reverse_kl", "w1"]
+    settings = [dict(zip(header[:2], cells[:2], strict=True)) for cells in table]
+    assert sorted(settings, key=str) == [{"gamma": "0.5", "width": "8"}, {"gamma": "0.7", "width": "8"}]
 
 
 @pytest.mark.parametrize(
