@@ -182,7 +182,7 @@ def scored(ensemble: Ensemble) -> list[dict[str, float]]:
     real = mixture.sample(SAMPLES, seed=1)
     rows = []
     for e, points in enumerate(samples):
-        row = {name: getattr(scores, name)[e].item() for name in SCORES[:3]}
+        row = {name: values[e].item() for name, values in vars(scores).items()}
         row["w1"] = wasserstein(points, real)
         row["density_ratio"] = ratio[e].item()
         row |= {name: values[e].item() for name, values in ensemble.method.readings.items()}

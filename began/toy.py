@@ -83,29 +83,33 @@ def score(samples: Tensor, mixture: Mixture) -> Scores:
 
     A sample that is not finite belongs to no mode, and makes reverse_kl infinite. Raises ValueError for another shape.
     """
-    if samples.dim() != 3 or samples.shape[2] != 2:
-        raise ValueError(f"samples must have the shape (E, S, 2), got {tuple(samples.shape)}")
-    samples = samples.cpu().double()
-    finite = samples.isfinite().all(2)
-    distance, nearest = torch.cdist(samples.nan_to_num(), mixture.means.double()).min(2)
-    good = finite & (distance <= RADIUS * mixture.std)
-    hits = torch.nn.functional.one_hot(nearest, len(mixture.means)).double()
-    q = (hits * finite[..., None]).sum(1) / samples.shape[1]
+    nearest, good = _assigned(samples, mixture)
+    finite = samples.cpu().isfinite().all(2)
+    q = (nearest * finite[..., None]).mean(1)
     kl = torch.special.xlogy(q, q / mixture.weights.double()).sum(1)
     kl = kl.masked_fill(~finite.all(1), float("inf"))
-    captured = (hits * good[..., None]).sum(1) > 0
+    captured = (nearest * good[..., None]).sum(1) > 0
     return Scores(captured.sum(1), good.double().mean(1), kl)
 
 
 def density_ratio(samples: Tensor, mixture: Mixture) -> Tensor:
     """Return the least p / p_g over the modes that high-quality samples `(E, S, 2)` are in, one number a run.
 
-    p and p_g are the shares of the mixture and of all the samples; infinite where no sample is of high quality.
+    p and p_g are the shares of the mixture and of all the samples; infinite where no sample is of high quality. Raises
+    ValueError for another shape.
     """
-    distance, nearest = torch.cdist(samples.nan_to_num().cpu().double(), mixture.means.double()).min(2)
-    good = samples.cpu().isfinite().all(2) & (distance <= RADIUS * mixture.std)
-    share = (torch.nn.functional.one_hot(nearest, len(mixture.means)) * good[..., None]).double().mean(1)
-    return (mixture.weights.double() / share).amin(1)
+    nearest, good = _assigned(samples, mixture)
+    return (mixture.weights.double() / (nearest * good[..., None]).mean(1)).amin(1)
+
+
+def _assigned(samples: Tensor, mixture: Mixture) -> tuple[Tensor, Tensor]:
+    """Return the nearest mean of each sample, as 0 and 1 `(E, S, K)`, and whether it is of high quality, `(E, S)`."""
+    if samples.dim() != 3 or samples.shape[2] != 2:
+        raise ValueError(f"samples must have the shape (E, S, 2), got {tuple(samples.shape)}")
+    samples = samples.cpu().double()
+    distance, nearest = torch.cdist(samples.nan_to_num(), mixture.means.double()).min(2)
+    good = samples.isfinite().all(2) & (distance <= RADIUS * mixture.std)
+    return torch.nn.functional.one_hot(nearest, len(mixture.means)).double(), good
 
 
 def wasserstein(a: Tensor, b: Tensor) -> float:
