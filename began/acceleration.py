@@ -91,9 +91,8 @@ class Graphed:
 
     def _captured(self, function: Callable[[Tensor], None], x: Tensor) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
-        if (
-            self.rng is not None and torch.__version__ < "2.14"
-        ):  # later ones register generators by themselves, and warn of this call
+        # from 2.14 on, torch registers generators by itself and warns of this call
+        if self.rng is not None and torch.__version__ < "2.14":
             graph.register_generator_state(self.rng)
         # thread_local: the thread that pins the memory of streamed batches may go on meanwhile
         with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
