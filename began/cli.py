@@ -23,9 +23,10 @@ from began.files import atomic_write
 from began.parallel import ALONE, Ranks, joined, lost_contact
 from began.rivals import METHODS
 from began.study import study
-from began.sweeps import MEMBERS, SCORES, Row, Setting, Workers, by_setting, combinations, interval, jobs, train_job
+from began.sweeps import MEMBERS, SCORES, Row, Setting, by_setting, combinations, interval, jobs, members, train_job
 from began.toy import PROBLEMS
 from began.training import CHECKPOINT, Trainer, load_checkpoint
+from began.workers import Workers
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -229,7 +230,7 @@ def sweep(
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         with Workers(device) as workers, out.open("a") as file:
-            for job in jobs(method, problem, steps, missing, workers.members(len(missing))):
+            for job in jobs(method, problem, steps, missing, members(len(missing), workers)):
                 workers.call(train_job, job)
             for found in workers.finished():
                 rows += found

@@ -42,6 +42,7 @@ class TrainConfig:
     gamma: float = option(1.0, "target of L(G(z)) / L(x); the papers show 0.3 to 0.7 on photographs", 0, 1)
     lambda_k: float = option(3e-2, "gain of the controller of k; 0.001 in the papers' longer runs", 1e-12)
     k_0: float = option(0.0, "first value of k", 0, 1)
+    scale_free: bool = option(False, "divide the controller's error by L(x): lambda_k then means the same on any data")
     alpha: float = option(0.0, "weight of the latent constraint; 0 is plain BEGAN", 0)
     norm: Norm = option("l1", "norm of the reconstruction loss")
     steps: int = option(3500, "updates of D and G", 1)

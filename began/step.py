@@ -51,7 +51,7 @@ class Began(nn.Module):
             Encoder(*shape, carry_steps=config.carry_steps),
             Decoder(*shape, skip=config.skip, carry_steps=config.carry_steps),
         )
-        self.equilibrium = Equilibrium(config.gamma, config.lambda_k, config.k_0)
+        self.equilibrium = Equilibrium(config.gamma, config.lambda_k, config.k_0, scale_free=config.scale_free)
         self.alpha, self.norm, self.n_z = config.alpha, config.norm, config.n_z
         for stack in self.stacks():
             stack.initialise(rng)
@@ -163,6 +163,12 @@ def float16_pass(model: Began, x: Tensor, z: Tensor, scale: Callable[[Tensor], T
     return Losses(L_x.detach(), L_v.detach(), constraint.detach()), backward
 
 
+def streams(seed: int) -> tuple[int, int, int]:
+    """Return the seeds of a run's weights, noise and sample grid: noise drawn with that of the weights repeats them."""
+    weights, noise, grid = (int(part) for part in np.random.SeedSequence(seed).generate_state(3))
+    return weights, noise, grid
+
+
 class Update:
     """One update of G, D and k, all from the same pass (BEGAN 3.4), with everything that it moves on the device.
 
@@ -175,8 +181,7 @@ class Update:
 
     def __init__(self, config: TrainConfig, device: torch.device, ranks: Ranks = ALONE, *, graph: bool = True):
         self.config, self.ranks = settled(config, device, ranks), ranks
-        # independent streams: noise drawn with the seed of the weights would repeat them
-        weights, noise, grid = (int(seed) for seed in np.random.SeedSequence(config.seed).generate_state(3))
+        weights, noise, grid = streams(config.seed)
         self.model = Began(config, torch.Generator().manual_seed(weights))
         self.model.to(device).to(memory_format=torch.channels_last)
         self.rng = torch.Generator(device).manual_seed(noise)

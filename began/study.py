@@ -10,7 +10,8 @@ import torch
 from began.artifacts import artifacts_folder, provenance
 from began.files import atomic_write
 from began.rivals import METHODS
-from began.sweeps import MEMBERS, SCORES, Job, Row, Setting, Workers, by_setting, interval, jobs, settings, train_job
+from began.sweeps import MEMBERS, SCORES, Job, Row, Setting, by_setting, interval, jobs, settings, train_job
+from began.workers import Workers
 
 SETTINGS = 16  # tried for each method
 SEARCH_SEEDS = (100, 101)  # none of those reported
@@ -104,7 +105,7 @@ def _kept(job: Job, stage: str, folder: Path, device: torch.device, advance: Cal
     key = hashlib.sha256(json.dumps(job).encode()).hexdigest()[:16]
     path = folder / f"{job.method}-{job.problem}-{key}.json"
     if path.exists():
-        advance(job.steps * len(job.runs))
+        advance(job.work)
         rows = json.loads(path.read_text())
     else:
         rows = train_job(job, device, advance)

@@ -3,21 +3,17 @@
 import itertools
 import json
 import math
-import multiprocessing
-import os
 import random
-import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from scipy import stats
-from tqdm.auto import tqdm
 
 from began.ensembles import Ensemble, Method, stacked
 from began.rivals import METHODS
 from began.toy import PROBLEMS, SAMPLES, density_ratio, score, wasserstein
+from began.workers import Workers
 
 Setting = Mapping[str, float]
 Row = dict[str, Any]
@@ -56,6 +52,11 @@ class Job(NamedTuple):
     steps: int
     runs: tuple[tuple[dict[str, float], int], ...]
 
+    @property
+    def work(self) -> int:
+        """The run-steps in it."""
+        return self.steps * len(self.runs)
+
 
 def jobs(method: str, problem: str, steps: int, runs: Iterable[tuple[Setting, int]], members: int) -> list[Job]:
     """Share out runs, each a setting and a seed, over ensembles of at most `members`, alike in whole-number knobs.
@@ -82,6 +83,12 @@ def jobs(method: str, problem: str, steps: int, runs: Iterable[tuple[Setting, in
     ]
 
 
+def members(runs: int, workers: Workers) -> int:
+    """Return how many of so many runs to train as one ensemble, so that each worker has some."""
+    share = max(1, math.ceil(runs / workers.count))
+    return min(share, MEMBERS) if workers.device.type == "cpu" else share
+
+
 def train_job(
     job: Job, device: torch.device | str = "cpu", advance: Callable[[int], object] = lambda _: None
 ) -> list[Row]:
@@ -103,76 +110,6 @@ def train_job(
         {**common, "seed": seed, "setting": setting, **scores}
         for (setting, seed), scores in zip(job.runs, scored(ensemble), strict=True)
     ]
-
-
-class Workers:
-    """Processes that train jobs: as many as a CPU has cores, a thread each; one for a GPU. Use it in a `with`.
-
-    `call(function, job, *arguments)` trains by `function(job, *arguments, device, advance)`; `finished()` yields the
-    results as they come, and shows the progress.
-    """
-
-    def __init__(self, device: torch.device):
-        # glibc hands freed memory back and faults it in again in every step otherwise: 1.2 times the time
-        os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 33))
-        os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 30))
-        context = multiprocessing.get_context("spawn")
-        self.device, self.steps = device, context.Value("q", 0)
-        self.count = (os.cpu_count() or 1) if device.type == "cpu" else 1
-        self.others = set(multiprocessing.active_children())  # not ours
-        self.pool = ProcessPoolExecutor(self.count, context, initializer=_begin, initargs=(self.steps,))
-        self.waiting: set[Future[list[Row]]] = set()
-        self.bar = tqdm(total=0, unit="step", unit_scale=True, mininterval=1)
-
-    def __enter__(self) -> "Workers":
-        """Begin."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """End the workers, at once after an error."""
-        self.bar.close()
-        if error[0] is not None:
-            for process in set(multiprocessing.active_children()) - self.others:
-                process.terminate()
-        self.pool.shutdown(cancel_futures=True)
-
-    def members(self, runs: int) -> int:
-        """Return how many of so many runs to train as one ensemble, so that each worker has some."""
-        share = max(1, math.ceil(runs / self.count))
-        return min(share, MEMBERS) if self.device.type == "cpu" else share
-
-    def call(self, function: Callable[..., list[Row]], job: Job, *arguments: object) -> None:
-        """Let a worker train a job."""
-        self.bar.total += job.steps * len(job.runs)
-        self.waiting.add(self.pool.submit(_call, function, job, *arguments, self.device))
-
-    def finished(self) -> Iterator[list[Row]]:
-        """Yield the rows of each job as it ends, until none is left; more may be called meanwhile."""
-        while self.waiting:
-            done, self.waiting = wait(self.waiting, timeout=1, return_when=FIRST_COMPLETED)
-            self.bar.update(self.steps.value - self.bar.n)
-            for future in done:
-                yield future.result()
-
-
-_steps: Any = None  # in a worker: run-steps done by all workers
-
-
-def _begin(steps: Any) -> None:
-    global _steps
-    _steps = steps
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)  # vanishing gradients are slow otherwise
-
-
-def _call(function: Callable[..., list[Row]], *arguments: object) -> list[Row]:
-    return function(*arguments, _advance)
-
-
-def _advance(steps: int) -> None:
-    with _steps.get_lock():
-        _steps.value += steps
 
 
 def scored(ensemble: Ensemble) -> list[dict[str, float]]:

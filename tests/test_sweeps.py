@@ -12,7 +12,8 @@ from scipy import stats
 from began import sweeps
 from began.ensembles import Ensemble
 from began.rivals import GAN, METHODS
-from began.sweeps import MEMBERS, Job, Workers, by_setting, combinations, interval, jobs, merit, settings, train_job
+from began.sweeps import MEMBERS, Job, by_setting, combinations, interval, jobs, members, merit, settings, train_job
+from began.workers import Workers
 from began.toy import PROBLEMS, SAMPLES, density_ratio, ring, score
 
 CPU = torch.device("cpu")
@@ -162,10 +163,10 @@ def test_ensembles_are_as_large_as_keeps_all_workers_busy():
     cpu, gpu = Workers(CPU), Workers(torch.device("cuda"))
     with cpu, gpu:
         cpu.count = 4
-        sizes = {runs: cpu.members(runs) for runs in (0, 1, 4, 5, 10_000)}
+        sizes = {runs: members(runs, cpu) for runs in (0, 1, 4, 5, 10_000)}
         assert sizes == {0: 1, 1: 1, 4: 1, 5: 2, 10_000: MEMBERS}
         assert gpu.count == 1
-        assert gpu.members(10_000) == 10_000
+        assert members(10_000, gpu) == 10_000
 
 
 FIRST, SECOND = (Job(name, "ring", 3, ((SMALL, 0),)) for name in ("gan", "began"))
