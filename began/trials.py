@@ -1,25 +1,28 @@
 """Many small image runs, each watched while it trains: the measurements behind several chapters, as one artifact."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from began.artifacts import generate, provenance
+from began.artifacts import artifacts_folder, generate, provenance, summary, windows
+from began.attributes import load_reader
 from began.config import TrainConfig
 from began.datasets import Batches, Pictures, open_images, to_pixels, to_unit
 from began.equilibrium import Equilibrium
 from began.faces import rendered_faces
 from began.files import atomic_write
 from began.losses import reconstruction_loss
-from began.step import Began, Update
+from began.metrics import curve_metrics, measure
+from began.step import Began, Record, Update
 from began.sweeps import Row
 from began.turns import EBGAN, WGANGP, AlternatingBEGAN, Turns
+from began.wasserstein import loss_statistics
 from began.workers import Workers
 
 BASE: dict[str, Any] = {"size": 16, "n": 16, "batch": 16, "lr": 5e-4, "lambda_k": 0.03, "gamma": 0.9, "lr_patience": 0}
@@ -27,7 +30,6 @@ WINDOW = 20  # steps whose mean is one point of a curve
 HELD_OUT = 2000  # pictures that no run trains on, at most
 COUNT = 1000  # samples at a checkpoint; twice as many at the end
 SHOWN = 64  # samples kept for the eye
-PHOTOGRAPHS = Path("data/photographs")  # a folder of the reader's own; its trials are left out without it
 SEEDS = range(5)
 
 
@@ -48,6 +50,11 @@ class Trial(NamedTuple):
         return self.steps
 
     @property
+    def stops(self) -> list[int]:
+        """The steps at which it is read off, denser at the start."""
+        return [round(self.steps * (i / self.checkpoints) ** 1.5) for i in range(1, self.checkpoints + 1)]
+
+    @property
     def key(self) -> str:
         """The name of the run within its group."""
         setting = [f"{name}={value:g}" for name, value in sorted(self.setting.items())]
@@ -66,47 +73,57 @@ class Rescaled(Equilibrium):
         return super().update(self.scale * loss_real, self.scale * loss_fake)
 
 
-GAMMAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.9, 1.0)
+GAMMAS = {"faces": (0.3, 0.4, 0.5, 0.6, 0.7, 0.9, 1.0), "photographs": (0.3, 0.4, 0.5, 0.6, 0.7, 0.9)}
 GAINS = (1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 RIVALS: dict[str, type[Turns]] = {"EBGAN": EBGAN, "WGAN-GP": WGANGP}
-SEARCHED = {  # as many settings each as there are gammas
-    "EBGAN": [{"margin": margin, "pull": pull} for margin in (0.05, 0.1, 0.2, 0.4) for pull in (0.0, 0.1)][:7],
-    "WGAN-GP": [{"lr": lr, "critic_steps": steps} for lr in (2e-4, 5e-4, 1e-3) for steps in (1, 5)]
-    + [{"lr": 2e-3, "critic_steps": 5}],
+SEARCHED = {  # knobs, and the values tried
+    "EBGAN": (("margin", "pull"), ((0.05, 0.0), (0.1, 0.0), (0.2, 0.0), (0.1, 0.1), (0.2, 0.1))),
+    "WGAN-GP": (("lr", "critic_steps"), ((5e-4, 5), (1e-3, 5), (2e-4, 1), (5e-4, 1), (1e-3, 1))),
 }
-CHOSEN: dict[str, dict[str, float]] = {}
-SCALE_FREE_GAIN = 0.002  # about BASE's lambda_k times L(x) on rendered faces: the same speed there
+SEARCH_SEED = 100  # none of those reported
+# lambda_k is about BASE's times L(x) on rendered faces: the same speed there. The scale makes no difference (a test)
+SCALE_FREE: dict[str, float] = {"lambda_k": 0.002, "loss_scale": 0.01, "scale_free": 1}
+CHANNELS = {"faces": 3, "photographs": 3, "digits": 1}
 
 
-def trials() -> list[Trial]:
-    """List all trials, those that others wait for first."""
-    faces, photographs = "faces", "photographs"
+def searches() -> list[Trial]:
+    """List the trials among which the rivals' settings are chosen."""
+    return [
+        Trial("search", "faces", model, dict(zip(knobs, values, strict=True)), SEARCH_SEED, 1000, 1)
+        for model, (knobs, choices) in SEARCHED.items()
+        for values in choices
+    ]
+
+
+def trials(search: Iterable[Row]) -> list[Trial]:
+    """List all other trials: a rival has the setting whose search ended nearest to the real faces."""
     gammas = [
         Trial("gamma", data, "BEGAN", {"gamma": gamma}, seed, 2000, 16)
-        for data in (faces, photographs)
+        for data in ("faces", "photographs")
         for seed in SEEDS
-        for gamma in GAMMAS
+        for gamma in GAMMAS[data]
     ]
-    gains = [Trial("gain", faces, "BEGAN", {"lambda_k": gain}, seed, 1000, 1) for seed in range(3) for gain in GAINS]
+    gains = [Trial("gain", "faces", "BEGAN", {"lambda_k": gain}, seed, 1000, 0) for seed in range(3) for gain in GAINS]
     orders = [
-        Trial("order", faces, "BEGAN", {"generator_first": first}, seed, 2000, 16) for seed in SEEDS for first in (0, 1)
+        Trial("order", "faces", "BEGAN", {"generator_first": first}, seed, 2000, 16)
+        for seed in SEEDS
+        for first in (0, 1)
     ]
-    rules = ({"lambda_k": 0.03}, {"lambda_k": SCALE_FREE_GAIN, "scale_free": 1})
+    paper = {"lambda_k": BASE["lambda_k"]}
+    rules = ({**paper, "loss_scale": 1.0}, {**paper, "loss_scale": 0.01}, SCALE_FREE)
     scales = [
-        Trial("scale", data, "BEGAN", {**rule, "loss_scale": scale}, seed, 600, 1)
-        for data in (faces, photographs, "digits")
-        for seed in SEEDS
-        for rule in rules
-        for scale in (1.0, 0.01)
+        Trial("scale", data, "BEGAN", rule, seed, 400, 0) for data in CHANNELS for seed in SEEDS for rule in rules
     ]
-    searches = [Trial("search", faces, model, setting, 100, 1000, 1) for model in RIVALS for setting in SEARCHED[model]]
+    rows = sorted(search, key=lambda row: row["final"]["reader_frechet"], reverse=True)
+    best = {row["model"]: row["setting"] for row in rows}  # the last of each model stays
     rivals = [
-        Trial("rivals", data, model, setting, seed, 2000, 16)
+        Trial("rivals", data, model, best[model], seed, 2000, 16)
+        for data in ("faces", "photographs")
         for seed in SEEDS
-        for data in (faces, photographs)
-        for model, setting in CHOSEN.items()
+        for model in RIVALS
     ]
-    return gammas + gains + searches + orders + scales + rivals
+    # photographs last: whoever has none waits for nothing
+    return sorted(gammas + gains + orders + rivals + scales, key=lambda trial: trial.data == "photographs")
 
 
 @cache
@@ -116,7 +133,7 @@ def pictures(data: str, photographs: Path) -> tuple[Pictures, Tensor]:
     if data == "faces":
         return Pictures(rendered_faces(8192, size, seed=0), data), rendered_faces(HELD_OUT, size, seed=1)
     source = f"folder:{photographs}" if data == "photographs" else data
-    images = open_images(source, size=size, channels=1 if data == "digits" else 3)
+    images = open_images(source, size=size, channels=CHANNELS[data])
     pixels = Batches(images, 1).images
     assert isinstance(pixels, Pictures)
     tenth = torch.arange(len(pixels)) % 10 == 9
@@ -130,7 +147,7 @@ def game(trial: Trial) -> Update | Turns:
     given = {name: setting.pop(name) for name in knobs & setting.keys()}
     if "scale_free" in setting:
         setting["scale_free"] = bool(setting["scale_free"])
-    changes = {**BASE, **setting, "channels": 1 if trial.data == "digits" else 3, "log_every": WINDOW}
+    changes = {**BASE, **setting, "channels": CHANNELS[trial.data], "log_every": WINDOW}
     config = TrainConfig.from_dict({**changes, "seed": trial.seed, "steps": trial.steps})
     if trial.model in RIVALS:
         return RIVALS[trial.model](config, **given)
@@ -148,53 +165,178 @@ def losses_of(model: Began, images: Tensor) -> Tensor:
     return torch.cat([reconstruction_loss(v, model.discriminator(v), model.norm) for v in images.split(16)])
 
 
-def train_trial(
-    trial: Trial, folder: Path, photographs: Path, device: torch.device, advance: Callable[[int], object]
-) -> list[Row]:
-    """Train one trial and leave its history, and at each checkpoint samples and per-image losses, in `folder`.
-
-    A trial that is there already is not trained again. Returns nothing: what is left is measured later.
-    """
-    place = folder / trial.group / trial.key
-    if (place / "trial.json").exists():
-        advance(trial.steps)
-        return []
+def train_trial(trial: Trial, place: Path, photographs: Path, advance: Callable[[int], object]) -> None:
+    """Train one trial and leave in `place` its history, and of each checkpoint samples and per-image losses."""
     images, held_out = pictures(trial.data, photographs)
     play = game(trial)
-    generator: nn.Module = play.model.generator
-    z = play.model.noise(2 * COUNT, torch.Generator().manual_seed(2**40 + trial.seed))
+    model = play.model
+    z = model.noise(2 * COUNT, torch.Generator().manual_seed(2**40 + trial.seed))
     real = to_unit(held_out[:COUNT])
-    stops = [round(trial.steps * (i / trial.checkpoints) ** 1.5) for i in range(1, trial.checkpoints + 1)]
-    rows, samples, real_losses, fake_losses = [], [], [], []
+    rows, samples, losses = [], [], {"real": [], "fake": []}
     for step, x in enumerate(Batches(images, BASE["batch"], seed=trial.seed).starting_at(0), 1):
         play(x)
         if step % WINDOW == 0:
             rows.append(play.read())
             advance(WINDOW)
-        if step in stops:
-            v = generate(generator, z[:COUNT])
+        if step in trial.stops:
+            v = generate(model.generator, z[:COUNT])
             samples.append(to_pixels(v))
-            real_losses.append(losses_of(play.model, real))
-            fake_losses.append(losses_of(play.model, v))
+            losses["real"].append(losses_of(model, real))
+            losses["fake"].append(losses_of(model, v))
         if step == trial.steps:
             break
-    tensors = {"history": torch.cat(rows).T, "real": torch.stack(real_losses), "fake": torch.stack(fake_losses)}
-    for name, content in (
-        ("losses", tensors),
-        ("samples", {"curve": torch.stack(samples), "end": to_pixels(generate(generator, z))}),
-    ):
+    left = {
+        "losses": {"history": torch.cat(rows).T, **{name: torch.stack(part) for name, part in losses.items() if part}},
+        "samples": {"end": to_pixels(generate(model.generator, z))},
+    }
+    if samples:
+        left["samples"]["curve"] = torch.stack(samples)
+    for name, tensors in left.items():
         with atomic_write(place / f"{name}.safetensors") as temporary:
-            save_file({key: value.contiguous() for key, value in content.items()}, temporary)
-    record = {"key": trial.key, **trial._asdict(), "stops": stops, **provenance(device)}
+            save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, temporary)
+    record = {"key": trial.key, **trial._asdict(), **provenance(torch.device("cpu"))}
     with atomic_write(place / "trial.json") as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
-    return []
 
 
-def train_all(folder: Path, photographs: Path, device: torch.device) -> None:
-    """Train what is missing of `trials()`, on all cores; those on photographs only where there are some."""
-    todo = [trial for trial in trials() if trial.data != "photographs" or photographs.is_dir()]
-    with Workers(device) as workers:
+def measured(trial: Trial, place: Path, photographs: Path) -> Row:
+    """Return the row of a trial from what its training left: curve, readings at checkpoints, measures of the end."""
+    record = json.loads((place / "trial.json").read_text())
+    losses, samples = (load_file(place / f"{name}.safetensors") for name in ("losses", "samples"))
+    reader = load_reader(BASE["size"]) if trial.data == "faces" else None
+    held_out = pictures(trial.data, photographs)[1]
+    history = Record(*losses["history"])
+    step, means = windows(history, WINDOW)
+    curve = {name: getattr(means, name).tolist() for name in ("loss_real", "loss_fake", "k", "M")}
+    saturated = ((history.k <= 0) | (history.k >= 1))[-trial.steps // 10 :]
+    row = {**record, "curve": {"step": step.tolist(), **curve}, "readings": {"step": trial.stops}}
+    row["final"] = {**summary(history), "saturated": saturated.float().mean().item()}
+    if trial.stops:
+        at_stops = [curve_metrics(part, held_out[:COUNT], reader) for part in samples["curve"]]
+        if trial.model == "BEGAN":
+            statistics = map(loss_statistics, losses["real"], losses["fake"])
+            at_stops = [{**one, **other} for one, other in zip(at_stops, statistics, strict=True)]
+        row["readings"] |= {name: [reading[name] for reading in at_stops] for name in at_stops[0]}
+        row["final"] |= measure(samples["end"], held_out, reader)
+    return rounded(row)
+
+
+def rounded(value: Any) -> Any:
+    """Return nested lists and dictionaries with their floats cut to five significant digits."""
+    if isinstance(value, dict):
+        return {name: rounded(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(part) for part in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def carried_out(
+    trial: Trial, folder: Path, photographs: Path, device: torch.device, advance: Callable[[int], object]
+) -> list[Row]:
+    """Train and measure a trial, or do what an earlier call left undone; a worker's part of `study`."""
+    place = folder / trial.group / trial.key
+    if (place / "trial.json").exists():
+        advance(trial.steps)
+    else:
+        train_trial(trial, place, photographs, advance)
+    if not (place / "row.json").exists():
+        row = measured(trial, place, photographs)
+        with atomic_write(place / "row.json") as temporary:
+            temporary.write_text(json.dumps(row) + "\n")
+    return [json.loads((place / "row.json").read_text())]
+
+
+def carry_out(todo: Iterable[Trial], folder: Path, photographs: Path) -> list[Row]:
+    """Carry out trials on all cores and return their rows, in the trials' order."""
+    todo = list(todo)
+    with Workers(torch.device("cpu")) as workers:
         for trial in todo:
-            workers.call(train_trial, trial, folder, photographs)
-        list(workers.finished())
+            workers.call(carried_out, trial, folder, photographs)
+        rows = {(row["group"], row["key"]): row for found in workers.finished() for row in found}
+    return [rows[trial.group, trial.key] for trial in todo]
+
+
+def real_rows(photographs: Path) -> list[Row]:
+    """Measure real pictures, none of them held out, as samples are measured: five draws of each data set."""
+    rows = []
+    for seed in SEEDS:
+        for data in ("faces", "photographs"):
+            if data == "photographs" and not photographs.is_dir():
+                continue
+            images, held_out = pictures(data, photographs)
+            some = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[: 2 * COUNT]
+            reader = load_reader(BASE["size"]) if data == "faces" else None
+            final = measure(images.pixels[some], held_out, reader)
+            rows.append(
+                {
+                    "group": "real",
+                    "key": f"{data}-real-{seed}",
+                    "data": data,
+                    "model": "real",
+                    "seed": seed,
+                    "final": final,
+                }
+            )
+    return rounded(rows)
+
+
+def study(out: Path, work: Path, photographs: Path) -> None:
+    """Make the artifact: train and measure all trials in `work`, and write what chapters need of them to `out`.
+
+    `photographs` is a folder of pictures of the reader's own; without it their rows stay as they are in `out`. Of them
+    only numbers are kept. A stopped study goes on where it was.
+    """
+    missing = not photographs.is_dir()
+
+    def possible(todo: Sequence[Trial]) -> list[Trial]:
+        return [trial for trial in todo if not (missing and trial.data == "photographs")]
+
+    search = carry_out(searches(), work, photographs)
+    rows = search + carry_out(possible(trials(search)), work, photographs) + real_rows(photographs)
+    if missing:
+        rows += [row for row in _rows(out) if row["data"] == "photographs"]
+    keep(rows, out, work)
+
+
+def keep(rows: Sequence[Row], out: Path, work: Path) -> None:
+    """Write the rows, all histories, and some samples of the runs on rendered faces."""
+    with atomic_write(out / "rows.jsonl") as temporary:
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    histories, samples = {}, {}
+    for row in rows:
+        place, name = work / row["group"] / row["key"], f"{row['group']}/{row['key']}"
+        if (place / "row.json").exists():
+            history = Record(*load_file(place / "losses.safetensors")["history"])
+            histories[name] = torch.stack([history.loss_real, history.loss_fake, history.k])
+            if row["data"] == "faces":
+                samples[name] = load_file(place / "samples.safetensors")["end"][:SHOWN]
+        elif row["group"] != "real":  # photographs that are not here now
+            histories[name] = load_file(out / "histories.safetensors")[name]
+    for name, tensors in (("histories", histories), ("samples", samples)):
+        with atomic_write(out / f"{name}.safetensors") as temporary:
+            save_file(tensors, temporary)
+
+
+def _rows(out: Path) -> list[Row]:
+    path = out / "rows.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def load_trials(group: str) -> list[Row]:
+    """Return the rows of a group of the committed trials: gamma, rivals, order, gain, scale, search or real."""
+    return [row for row in _rows(artifacts_folder() / "trials") if row["group"] == group]
+
+
+def load_histories(group: str) -> dict[str, Tensor]:
+    """Return L(x), L(G(z)) and k at every step, `(3, steps)`, by the keys of a group's rows."""
+    return _of_group("histories", group)
+
+
+def load_samples(group: str) -> dict[str, Tensor]:
+    """Return uint8 samples `(64, 3, 16, 16)` by the keys of a group's rows on rendered faces."""
+    return _of_group("samples", group)
+
+
+def _of_group(name: str, group: str) -> dict[str, Tensor]:
+    tensors = load_file(artifacts_folder() / f"trials/{name}.safetensors")
+    return {key.partition("/")[2]: value for key, value in tensors.items() if key.startswith(group + "/")}

@@ -183,7 +183,7 @@ class WGANGP(Turns):
 
     def critic_loss(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the critic's loss with its penalty; the record has -E f(x) and -E f(v)."""
-        u = torch.rand(len(x), 1, 1, 1, generator=self.rng)
+        u = torch.rand(len(x), 1, 1, 1, generator=self.rng, dtype=x.dtype)
         between = torch.lerp(x, v, u).requires_grad_()
         (slope,) = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)
         penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
