@@ -1,57 +1,161 @@
-"""Sliders over pictures that also move in the built pages, where no kernel runs."""
+"""Sliders over figures that redraw live in a notebook, and move in the built pages, where no kernel runs."""
 
 import base64
 import hashlib
 import html
 import io
+import itertools
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
 
-from IPython.display import HTML, display
+from IPython.display import display
+from ipywidgets import Image, SelectionSlider, VBox, Widget
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from PIL import Image as Picture
 
-_PAGE = """<div class="began-slider" style="max-width: 100%">
-<label for="{id}">{name}: <output id="{id}-value">{label}</output></label><br>
-<input type="range" id="{id}" max="{last}" value="{at}" aria-valuetext="{label}" style="width: min(100%, 24rem)">
-<div><img id="{id}-picture" src="{picture}" alt="{alt}" style="max-width: 100%"></div>
+FRAMES = 64  # pictures in a page at most: four values each of three knobs
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+_PAGE = """<div class="began-slider" id="{id}" style="max-width: 100%">
+{sliders}
+<div><img src="{picture}" alt="{alt}" style="max-width: 100%"></div>
 <script>
 (() => {{
-  const frames = {frames}, labels = {labels}, slider = document.getElementById("{id}");
-  slider.addEventListener("input", () => {{
-    document.getElementById("{id}-picture").src = frames[slider.value];
-    document.getElementById("{id}-value").textContent = labels[slider.value];
-    slider.setAttribute("aria-valuetext", labels[slider.value]);
-  }});
+  const frames = {frames}, labels = {labels}, box = document.getElementById("{id}");
+  const sliders = [...box.querySelectorAll("input")], outputs = box.querySelectorAll("output");
+  sliders.forEach((slider, i) => slider.addEventListener("input", () => {{
+    outputs[i].textContent = labels[i][slider.value];
+    slider.setAttribute("aria-valuetext", labels[i][slider.value]);
+    box.querySelector("img").src = frames[sliders.reduce((at, one) => at * (+one.max + 1) + +one.value, 0)];
+  }}));
 }})();
 </script>
 </div>"""
+_SLIDER = """<div><label for="{id}">{name}: <output>{label}</output></label><br><input type="range" id="{id}" \
+max="{last}" value="{at}" aria-valuetext="{label}" style="width: min(100%, 24rem)"></div>"""
 
 
-def show_slider(name: str, figures: Mapping[str, Figure], alt: str, at: int = 0) -> None:
-    """Show one of several figures, picked by a slider: `name` and the figure's label stand beside it.
+class _Knob(NamedTuple):
+    name: str
+    values: list[Any]
+    start: int
 
-    Plain HTML, so that it works in Jupyter, on Colab and in the built page alike. The figures are closed; `at` is the
-    first to show. Raises ValueError for no figures.
+    @property
+    def labels(self) -> list[str]:
+        return [f"{value:.3g}" if isinstance(value, float) else str(value) for value in self.values]
+
+
+def show_slider(
+    knobs: Mapping[str, Sequence[Any]],
+    draw: Callable[..., Figure] | Sequence[Figure],
+    alt: str,
+    at: Mapping[str, Any] | None = None,
+) -> None:
+    """Show the figure `draw(value, ...)` below a slider for each knob: a name, and all values that it may take.
+
+    `draw` takes a value of each knob, in their order; or it is a list of figures, one for each value of the only knob.
+    `at` has the values at which to start, the first of a knob that it does not name. With a kernel the sliders are
+    widgets, which reach every value and draw its figure once. Without one they are plain HTML over pictures made
+    now: of every value, or of evenly spaced ones where there are more than `FRAMES` combinations. `alt` describes the
+    pictures. Figures are closed. Raises ValueError for no knobs, a knob without values, a start that is not among a
+    knob's values, and figures that are not one for each value.
     """
-    if not figures:
-        raise ValueError("figures must hold at least one figure, got none")
-    frames, labels = [_encoded(figure) for figure in figures.values()], list(figures)
-    text = {key: html.escape(value) for key, value in (("name", name), ("label", labels[at]), ("alt", alt))}
-    page = _PAGE.format(
-        **text,
-        id="slider-" + hashlib.sha256(f"{name}{labels}{alt}".encode()).hexdigest()[:8],
-        at=at,
-        last=len(frames) - 1,
-        picture=frames[at],
-        frames=json.dumps(frames),
+    if not knobs or not all(map(len, knobs.values())):
+        raise ValueError(f"knobs must be at least one, each with at least one value, got {dict(knobs)}")
+    if not callable(draw) and [len(draw)] != [len(values) for values in knobs.values()]:
+        raise ValueError(f"draw must hold a figure for each value of one knob, got {len(draw)} for {dict(knobs)}")
+    starts = {name: values[0] for name, values in knobs.items()} | dict(at or {})
+    for name, value in starts.items():
+        if value not in knobs.get(name, ()):
+            raise ValueError(f"at must name values of {dict(knobs)}, got {name!r}: {value!r}")
+    chosen = [_Knob(name, list(values), list(values).index(starts[name])) for name, values in knobs.items()]
+
+    @cache
+    def frame(*position: int) -> bytes:
+        values = (knob.values[i] for knob, i in zip(chosen, position, strict=True))
+        return _png(draw(*values) if callable(draw) else draw[position[0]])
+
+    page, box = _page(chosen, frame, alt), _widgets(chosen, frame)
+    live = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
+    display({"text/plain": alt, "text/html": page, WIDGET: live}, raw=True)  # front ends with widgets prefer the last
+
+
+def _page(knobs: Sequence[_Knob], frame: Callable[..., bytes], alt: str) -> str:
+    shown = _coarse(knobs)
+    coarse = [
+        knob._replace(values=[knob.values[i] for i in indices], start=indices.index(knob.start))
+        for knob, indices in zip(knobs, shown, strict=True)
+    ]
+    frames = {
+        position: "data:image/png;base64," + base64.b64encode(frame(*position)).decode()
+        for position in itertools.product(*shown)
+    }
+    labels = [knob.labels for knob in coarse]
+    page_id = "slider-" + hashlib.sha256(f"{[knob.name for knob in coarse]}{labels}{alt}".encode()).hexdigest()[:8]
+    sliders = [
+        _SLIDER.format(
+            id=f"{page_id}-{i}",
+            name=html.escape(knob.name),
+            label=html.escape(knob.labels[knob.start]),
+            last=len(knob.values) - 1,
+            at=knob.start,
+        )
+        for i, knob in enumerate(coarse)
+    ]
+    return _PAGE.format(
+        id=page_id,
+        sliders="\n".join(sliders),
+        picture=frames[tuple(knob.start for knob in knobs)],
+        alt=html.escape(alt),
+        frames=json.dumps(list(frames.values())),
         labels=json.dumps(labels).replace("</", "<\\/"),
     )
-    display(HTML(page))
 
 
-def _encoded(figure: Figure) -> str:
-    with io.BytesIO() as buffer:
-        figure.savefig(buffer, format="png", dpi=100)
+def _coarse(knobs: Sequence[_Knob]) -> list[list[int]]:
+    """Return evenly spaced indices of each knob's values, its start among them, `FRAMES` combinations at most."""
+    counts = [len(knob.values) for knob in knobs]
+    while math.prod(counts) > FRAMES:
+        counts[counts.index(max(counts))] -= 1
+    shown = []
+    for knob, count in zip(knobs, counts, strict=True):
+        indices = [round(i * (len(knob.values) - 1) / max(count - 1, 1)) for i in range(count)]
+        nearest = min(range(count), key=lambda i: abs(indices[i] - knob.start))
+        indices[nearest] = knob.start
+        shown.append(indices)
+    return shown
+
+
+def _widgets(knobs: Sequence[_Knob], frame: Callable[..., bytes]) -> Widget:
+    sliders = [
+        SelectionSlider(
+            options=[(label, i) for i, label in enumerate(knob.labels)],
+            value=knob.start,
+            description=knob.name,
+            style={"description_width": "initial"},
+            layout={"width": "min(100%, 32rem)"},
+        )
+        for knob in knobs
+    ]
+    picture = Image(value=frame(*(knob.start for knob in knobs)), format="png", layout={"max_width": "100%"})
+
+    def redraw(_: Any) -> None:  # no queue builds up: a front end holds changes back until the last one was answered
+        picture.value = frame(*(slider.value for slider in sliders))
+
+    for slider in sliders:
+        slider.observe(redraw, "value")
+    return VBox([*sliders, picture], layout={"align_items": "flex-start"})  # else the picture is stretched
+
+
+def _png(figure: Figure) -> bytes:
+    """Return a figure as a picture of 256 colours, which halve its size and are enough for a plot, and close it."""
+    with io.BytesIO() as drawn, io.BytesIO() as small:
+        figure.savefig(drawn, format="png", dpi=100)
         plt.close(figure)
-        return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+        picture = Picture.open(drawn).convert("RGB").quantize(256, dither=Picture.Dither.NONE)
+        picture.save(small, format="png", optimize=True)
+        return small.getvalue()

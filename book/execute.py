@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 
 BOOK = Path(__file__).resolve().parent
 SECONDS_PER_CELL = 300
+WIDGET = "application/vnd.jupyter.widget-view+json"
 METADATA = {  # the same from every interpreter: its version is no part of the text
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python", "pygments_lexer": "ipython3"},
@@ -54,6 +55,8 @@ def execute(path: Path) -> None:
                 raise ChapterError(f"{path.name}, cell {position} (id {cell.id}):\n{error}") from error
     for cell in chapter.cells:
         cell.metadata.pop("execution", None)
+        for output in cell.get("outputs", []):  # a widget lives in its kernel; what stands for it stays
+            output.get("data", {}).pop(WIDGET, None)
     chapter.metadata.update(METADATA)
     path.write_text(nbformat.writes(chapter) + "\n", encoding="utf-8")
 

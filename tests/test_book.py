@@ -52,6 +52,11 @@ def small(tmp_path: Path) -> Path:
         new_code_cell("import random\nrandom.seed(0)"),
         new_code_cell("for i in range(3):\n    print(i, round(random.random(), 3), flush=True)"),
         new_code_cell("{'gamma': 0.5}"),
+        new_code_cell(
+            "from matplotlib import pyplot as plt\n"
+            "from began.sliders import show_slider\n"
+            "show_slider({'width': [1, 2]}, lambda width: plt.figure(figsize=(width, 1)), 'a box')"
+        ),
     ]
     notebook = new_notebook(cells=cells)
     for cell in notebook.cells:
@@ -68,6 +73,12 @@ def test_execution_leaves_the_same_bytes_twice(small: Path):
     once = small.read_bytes()
     assert execute(small).returncode == 0
     assert small.read_bytes() == once
+
+
+def test_execution_stores_a_slider_as_its_page_alone(small: Path):
+    (output,) = nbformat.read(small, as_version=4).cells[-1].outputs
+    assert output.data.keys() == {"text/plain", "text/html"}
+    assert "began-slider" in output.data["text/html"]
 
 
 def test_a_wrong_stored_output_fails_and_the_right_one_passes(small: Path):
