@@ -18,14 +18,17 @@ import torch
 from torchvision.utils import save_image
 
 from began.artifacts import RECIPES, artifact_names, artifacts_folder, load_run, open_data, save_run
+from began.attributes import save_reader, train_reader
 from began.config import PRESETS, TrainConfig
 from began.files import atomic_write
 from began.parallel import ALONE, Ranks, joined, lost_contact
+from began.plants import record_all
 from began.rivals import METHODS
 from began.study import study
 from began.sweeps import MEMBERS, SCORES, Row, Setting, by_setting, combinations, interval, jobs, members, train_job
 from began.toy import PROBLEMS
 from began.training import CHECKPOINT, Trainer, load_checkpoint
+from began.trials import run_trials
 from began.workers import Workers
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -271,19 +274,33 @@ def _can_go_on(checkpoint: Path, config: TrainConfig) -> bool:
     return run == config and state["step"] < config.steps
 
 
+STUDIES = ("toy", "attributes", "trials", "controller")
+
+
 @main.command()
-@click.argument("names", nargs=-1, type=click.Choice([*RECIPES, "toy"]))
+@click.argument("names", nargs=-1, type=click.Choice([*RECIPES, *STUDIES]))
+@click.option("--photographs", type=FOLDER, default="data/photographs", help="of trials: a folder of pictures of yours")
 @device_option
-def artifacts(names: tuple[str, ...], device: torch.device) -> None:
-    """Train the artifacts that the book shows again, all or some; a stopped one goes on where it was."""
-    for name in names or (*RECIPES, "toy"):
+def artifacts(names: tuple[str, ...], photographs: Path, device: torch.device) -> None:
+    """Make the artifacts that the book shows again, all or some; a stopped one goes on where it was.
+
+    Where there are no photographs, what the trials measured on them stays as it is.
+    """
+    for name in names or (*RECIPES, *STUDIES):
+        out, work = artifacts_folder() / name, Path("runs/artifacts") / name
         if name == "toy":
-            study(artifacts_folder() / name, Path("runs/artifacts") / name, device)
-            continue
-        config, work = RECIPES[name], Path("runs/artifacts") / name
-        if not _can_go_on(work / CHECKPOINT, config):
-            shutil.rmtree(work, ignore_errors=True)
-        _fit(_trainer(config, device, work), artifacts_folder() / name, f"began artifacts {name}", half=True)
+            study(out, work, device)
+        elif name == "attributes":
+            save_reader(train_reader(), out)
+        elif name == "trials":
+            run_trials(out, work, photographs, device)
+        elif name == "controller":
+            record_all(out, work, device)
+        else:
+            config = RECIPES[name]
+            if not _can_go_on(work / CHECKPOINT, config):
+                shutil.rmtree(work, ignore_errors=True)
+            _fit(_trainer(config, device, work), out, f"began artifacts {name}", half=True)
 
 
 if __name__ == "__main__":

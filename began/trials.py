@@ -140,7 +140,7 @@ def pictures(data: str, photographs: Path) -> tuple[Pictures, Tensor]:
     return Pictures(pixels.pixels[~tenth], data), pixels.pixels[tenth][:HELD_OUT]
 
 
-def game(trial: Trial) -> Update | Turns:
+def game(trial: Trial, device: torch.device) -> Update | Turns:
     """Return a trial's networks and the rule by which they move."""
     setting = dict(trial.setting)
     knobs = {"loss_scale", *AlternatingBEGAN.knobs, *(name for kind in RIVALS.values() for name in kind.knobs)}
@@ -150,12 +150,12 @@ def game(trial: Trial) -> Update | Turns:
     changes = {**BASE, **setting, "channels": CHANNELS[trial.data], "log_every": WINDOW}
     config = TrainConfig.from_dict({**changes, "seed": trial.seed, "steps": trial.steps})
     if trial.model in RIVALS:
-        return RIVALS[trial.model](config, **given)
+        return RIVALS[trial.model](config, device, **given)
     if "generator_first" in given:
-        return AlternatingBEGAN(config, **given)
-    update = Update(config, torch.device("cpu"))
+        return AlternatingBEGAN(config, device, **given)
+    update = Update(config, device)
     if "loss_scale" in given:
-        update.model.equilibrium = Rescaled(config, given["loss_scale"])
+        update.model.equilibrium = Rescaled(config, given["loss_scale"]).to(device)
     return update
 
 
@@ -165,15 +165,17 @@ def losses_of(model: Began, images: Tensor) -> Tensor:
     return torch.cat([reconstruction_loss(v, model.discriminator(v), model.norm) for v in images.split(16)])
 
 
-def train_trial(trial: Trial, place: Path, photographs: Path, advance: Callable[[int], object]) -> None:
+def train_trial(
+    trial: Trial, place: Path, photographs: Path, device: torch.device, advance: Callable[[int], object]
+) -> None:
     """Train one trial and leave in `place` its history, and of each checkpoint samples and per-image losses."""
     images, held_out = pictures(trial.data, photographs)
-    play = game(trial)
+    play = game(trial, device)
     model = play.model
-    z = model.noise(2 * COUNT, torch.Generator().manual_seed(2**40 + trial.seed))
-    real = to_unit(held_out[:COUNT])
+    z = model.noise(2 * COUNT, torch.Generator(device).manual_seed(2**40 + trial.seed))
+    real = to_unit(held_out[:COUNT].to(device))
     rows, samples, losses = [], [], {"real": [], "fake": []}
-    for step, x in enumerate(Batches(images, BASE["batch"], seed=trial.seed).starting_at(0), 1):
+    for step, x in enumerate(Batches(images, BASE["batch"], device=device, seed=trial.seed).starting_at(0), 1):
         play(x)
         if step % WINDOW == 0:
             rows.append(play.read())
@@ -193,8 +195,8 @@ def train_trial(trial: Trial, place: Path, photographs: Path, advance: Callable[
         left["samples"]["curve"] = torch.stack(samples)
     for name, tensors in left.items():
         with atomic_write(place / f"{name}.safetensors") as temporary:
-            save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, temporary)
-    record = {"key": trial.key, **trial._asdict(), **provenance(torch.device("cpu"))}
+            save_file({key: tensor.cpu().contiguous() for key, tensor in tensors.items()}, temporary)
+    record = {"key": trial.key, **trial._asdict(), **provenance(device)}
     with atomic_write(place / "trial.json") as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
 
@@ -233,12 +235,12 @@ def rounded(value: Any) -> Any:
 def carried_out(
     trial: Trial, folder: Path, photographs: Path, device: torch.device, advance: Callable[[int], object]
 ) -> list[Row]:
-    """Train and measure a trial, or do what an earlier call left undone; a worker's part of `study`."""
+    """Train and measure a trial, or do what an earlier call left undone; a worker's part of `run_trials`."""
     place = folder / trial.group / trial.key
     if (place / "trial.json").exists():
         advance(trial.steps)
     else:
-        train_trial(trial, place, photographs, advance)
+        train_trial(trial, place, photographs, device, advance)
     if not (place / "row.json").exists():
         row = measured(trial, place, photographs)
         with atomic_write(place / "row.json") as temporary:
@@ -246,10 +248,10 @@ def carried_out(
     return [json.loads((place / "row.json").read_text())]
 
 
-def carry_out(todo: Iterable[Trial], folder: Path, photographs: Path) -> list[Row]:
-    """Carry out trials on all cores and return their rows, in the trials' order."""
+def carry_out(todo: Iterable[Trial], folder: Path, photographs: Path, device: torch.device) -> list[Row]:
+    """Carry out trials, on all cores of a CPU, and return their rows, in the trials' order."""
     todo = list(todo)
-    with Workers(torch.device("cpu")) as workers:
+    with Workers(device) as workers:
         for trial in todo:
             workers.call(carried_out, trial, folder, photographs)
         rows = {(row["group"], row["key"]): row for found in workers.finished() for row in found}
@@ -280,19 +282,19 @@ def real_rows(photographs: Path) -> list[Row]:
     return rounded(rows)
 
 
-def study(out: Path, work: Path, photographs: Path) -> None:
+def run_trials(out: Path, work: Path, photographs: Path, device: torch.device) -> None:
     """Make the artifact: train and measure all trials in `work`, and write what chapters need of them to `out`.
 
     `photographs` is a folder of pictures of the reader's own; without it their rows stay as they are in `out`. Of them
-    only numbers are kept. A stopped study goes on where it was.
+    only numbers are kept. A stopped call goes on where it was.
     """
     missing = not photographs.is_dir()
 
     def possible(todo: Sequence[Trial]) -> list[Trial]:
         return [trial for trial in todo if not (missing and trial.data == "photographs")]
 
-    search = carry_out(searches(), work, photographs)
-    rows = search + carry_out(possible(trials(search)), work, photographs) + real_rows(photographs)
+    search = carry_out(searches(), work, photographs, device)
+    rows = search + carry_out(possible(trials(search)), work, photographs, device) + real_rows(photographs)
     if missing:
         rows += [row for row in _rows(out) if row["data"] == "photographs"]
     keep(rows, out, work)

@@ -22,18 +22,18 @@ class Turns:
 
     knobs: ClassVar[dict[str, float]] = {}
 
-    def __init__(self, config: TrainConfig, **knobs: float):
+    def __init__(self, config: TrainConfig, device: torch.device | str = "cpu", **knobs: float):
         if unknown := knobs.keys() - self.knobs.keys():
             raise ValueError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}; it has {list(self.knobs)}")
         self.knob = {**self.knobs, **knobs}
-        self.config, self.done = config, 0
+        self.config, self.device, self.done = config, torch.device(device), 0
         weights, noise, _ = streams(config.seed)
         rng = torch.Generator().manual_seed(weights)
         self.model = Began(config, rng)
-        self.rng = torch.Generator().manual_seed(noise)
+        self.rng = torch.Generator(device).manual_seed(noise)
         self.critic = self.make_critic(rng)
         for network in (self.model, self.critic):
-            network.to(memory_format=torch.channels_last)
+            network.to(device).to(memory_format=torch.channels_last)
         self.theta_D, self.theta_G = list(self.critic.parameters()), list(self.model.generator.parameters())
         settings = {"lr": config.lr, "betas": (config.beta1, 0.999), "fused": True}
         self.adam_D, self.adam_G = (
@@ -79,12 +79,12 @@ class Turns:
 
     def record(self, loss_real: Tensor, loss_fake: Tensor) -> Tensor:
         """Return the row of `Record` of a step; without a controller k and M are 0."""
-        zero = torch.zeros(())
+        zero = loss_real.new_zeros(())
         return torch.stack(Record(loss_real, loss_fake, zero, zero, zero))
 
     def read(self) -> Tensor:
-        """Return the rows since the last call: `(steps, 5)`."""
-        rows, self.rows = torch.stack(self.rows), []
+        """Return the rows since the last call, `(steps, 5)` on the CPU; waits for the device."""
+        rows, self.rows = torch.stack(self.rows).cpu(), []
         return rows
 
     def energy(self, v: Tensor) -> Tensor:
@@ -122,12 +122,12 @@ class AlternatingBEGAN(Turns):
         """Move k, and return the row of `Record`."""
         equilibrium = self.model.equilibrium
         M = equilibrium.update(loss_real, loss_fake)
-        return torch.stack(Record(loss_real, loss_fake, torch.zeros(()), equilibrium.k, M))
+        return torch.stack(Record(loss_real, loss_fake, loss_real.new_zeros(()), equilibrium.k, M))
 
     def critic_loss(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return `L_D = L(x) - k L(v)` (BEGAN eq. 7)."""
         real, fake = self.energy(x).mean(), self.energy(v).mean()
-        return discriminator_loss(Losses(real, fake, torch.zeros(())), self.model.equilibrium.k), real, fake
+        return discriminator_loss(Losses(real, fake, real.new_zeros(())), self.model.equilibrium.k), real, fake
 
     def generator_loss(self, v: Tensor) -> Tensor:
         """Return `L_G = L(v)`."""
@@ -183,7 +183,7 @@ class WGANGP(Turns):
 
     def critic_loss(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the critic's loss with its penalty; the record has -E f(x) and -E f(v)."""
-        u = torch.rand(len(x), 1, 1, 1, generator=self.rng, dtype=x.dtype)
+        u = torch.rand(len(x), 1, 1, 1, generator=self.rng, dtype=x.dtype, device=x.device)
         between = torch.lerp(x, v, u).requires_grad_()
         (slope,) = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)
         penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()

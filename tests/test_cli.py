@@ -16,6 +16,7 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from began import cli
 from began.artifacts import RECIPES, load_run, open_data
 from began.cli import main
 from began.config import TrainConfig
@@ -115,6 +116,26 @@ def test_artifacts_train_again_and_go_on_only_where_they_stopped(tmp_path: Path,
     assert began("artifacts", name, "--device", "cpu").exit_code == 0
     assert load_run(name).record["steps"] == 9
     assert old.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "expected"),
+    [
+        ("toy", "study", ["data/artifacts/toy", "runs/artifacts/toy", "cpu"]),
+        ("trials", "run_trials", ["data/artifacts/trials", "runs/artifacts/trials", "mine", "cpu"]),
+        ("controller", "record_all", ["data/artifacts/controller", "runs/artifacts/controller", "cpu"]),
+        ("attributes", "save_reader", ["a reader", "data/artifacts/attributes"]),
+    ],
+)
+def test_artifacts_of_several_runs_are_made_where_the_book_looks(name, function, expected, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/artifacts").mkdir(parents=True)
+    calls = []
+    monkeypatch.setattr(cli, "train_reader", lambda: "a reader")
+    monkeypatch.setattr(cli, function, lambda *given: calls.append([str(one) for one in given]))
+    result = began("artifacts", name, "--device", "cpu", "--photographs", "mine")
+    assert result.exit_code == 0, result.output
+    assert calls == [[value.replace("data/", f"{tmp_path}/data/") for value in expected]]
 
 
 @pytest.mark.parametrize(

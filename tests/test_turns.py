@@ -180,6 +180,16 @@ def test_wgan_gp_moves_g_once_in_so_many_steps_and_its_critic_is_the_encoder():
     assert turns == [False, False, True] * 2
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("kind", GAMES)
+def test_games_play_on_cuda(kind: type[Turns]):
+    game = kind(config(), "cuda")
+    for step in range(5):
+        game(batch(step).cuda())
+    assert game.read().isfinite().all()
+    assert {parameter.device.type for parameter in (*game.theta_D, *game.theta_G)} == {"cuda"}
+
+
 @pytest.mark.parametrize("kind", GAMES)
 def test_an_unknown_knob_is_named(kind: type[Turns]):
     with pytest.raises(ValueError, match=rf"{kind.__name__} has no temperature; it has "):
