@@ -1,7 +1,7 @@
 """The one style of the book, and one function a kind of figure."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from scipy import stats
 from torch import Tensor
 from torchvision.utils import make_grid
 
@@ -18,6 +19,7 @@ from began.landscapes import View
 from began.rivals import METHODS
 from began.step import Record
 from began.toy import Mixture
+from began.wasserstein import bound, crossing, gaussian_w1, w1
 
 WIDTH = 6.5  # inches
 COLOURS = {  # Okabe and Ito's palette, told apart by readers of every colour vision; a model keeps its colour
@@ -389,4 +391,374 @@ def show_meter(points: Mapping[str, tuple[Sequence[float], Sequence[float]]]) ->
     axes.plot([0.03, 1], [0.03, 1], "--", color=COLOURS["real"], linewidth=1)
     axes.set(xscale="log", yscale="log", xlabel="least p / p_g over the modes found", ylabel="k at the end")
     axes.legend(loc="upper left")
+    return figure
+
+
+DATA = {"faces": ("o", COLOURS["BEGAN"]), "photographs": ("^", "none")}  # a marker and its face, of BEGAN's runs
+
+
+def show_areas(panels: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
+    """Draw the distribution functions of two samples a panel, `(N,)` and `(M,)`, and the area between them.
+
+    F_1 is black, F_2 dashed; the area is filled where F_2 lies above and hatched where it lies below. Marks at the
+    bottom are the means. Above stand W_1, the bound, and the share of W_1 that the bound misses.
+    """
+    figure, row = plt.subplots(1, len(panels), figsize=(WIDTH, 2.7), sharey=True, squeeze=False)
+    for axes, (name, samples) in zip(row.flat, panels.items(), strict=True):
+        first, second = (sample.double().sort().values for sample in samples)
+        t = torch.cat([first, second]).sort().values
+        F_1, F_2 = (torch.searchsorted(sample, t, right=True) / len(sample) for sample in (first, second))
+        axes.fill_between(t, F_1, F_1.maximum(F_2), step="post", color=COLOURS["BEGAN"], alpha=0.3, linewidth=0)
+        below = axes.fill_between(t, F_1, F_1.minimum(F_2), step="post", facecolor="none", linewidth=0)
+        below.set(hatch="////", edgecolor=COLOURS["BEGAN-CS"])
+        for label, F, sample, line in (("F_1", F_1, first, "-"), ("F_2", F_2, second, "--")):
+            colour = COLOURS["real" if label == "F_1" else "BEGAN"]
+            axes.plot(t, F, line, color=colour, drawstyle="steps-post", label=label)
+            axes.plot(sample.mean(), 0, "|", color=colour, markersize=18, markeredgewidth=2)
+        numbers = f"W_1 = {w1(first, second):.3f}, bound {bound(first, second):.3f}"
+        axes.set_title(f"{name}\n{numbers}\nmissed: {crossing(first, second):.1%}")
+    row[0, 0].set(ylabel="share of losses at most t", ylim=(0, 1.02))
+    row[0, 0].legend(loc="lower right")
+    for axes in row.flat:
+        axes.set_xlabel("loss t")
+    return figure
+
+
+def show_misses(points: Mapping[str, tuple[Tensor, Tensor]], by_gamma: Mapping[str, Mapping[float, Tensor]]) -> Figure:
+    """Draw the share of W_1 that the bound misses against the spread ratio, and against gamma, by data set.
+
+    `points` has the ratios and the shares of all readings, `(R,)` each, ratios beyond the axis at its end; the line is
+    that of Gaussians. `by_gamma` has a share a seed, `(E,)`, drawn as points about their median.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.9), sharey=True)
+    ratios = torch.logspace(-2, 4, 200, dtype=torch.float64)
+    one = torch.ones_like(ratios)
+    gaussian = 1 - 1 / gaussian_w1(one, torch.zeros_like(ratios), ratios)
+    left.plot(ratios, 100 * gaussian, color=COLOURS["real"], linewidth=1, label="two Gaussians")
+    for place, (name, (ratio, missed)) in enumerate(points.items()):
+        marker, face = DATA[name]
+        style = {"color": COLOURS["BEGAN"], "markerfacecolor": face, "markersize": 3.5, "alpha": 0.6, "linestyle": ""}
+        left.plot(ratio.clamp(ratios[0], ratios[-1]), 100 * missed, marker, **style, label=name)
+        gammas = torch.tensor(list(by_gamma[name]))
+        for gamma, shares in by_gamma[name].items():
+            right.plot([gamma + 0.012 * place] * len(shares), 100 * shares, marker, **style)
+        medians = [100 * shares.median() for shares in by_gamma[name].values()]
+        right.plot(gammas + 0.012 * place, medians, color=COLOURS["BEGAN"], linestyle="--" if place else "-")
+    left.set(xscale="log", xlabel="spread ratio r", ylabel="missed share of W_1, %", ylim=(-2, 102))
+    right.set(xlabel="gamma")
+    left.legend(loc="upper left")
+    return figure
+
+
+def show_readings(step: Sequence[int], panels: Mapping[str, Mapping[str, Tensor]], *, columns: int = 2) -> Figure:
+    """Draw readings over training, one or two a panel: `(E, T)`, seeds thin and their median thick.
+
+    The first of a panel is black, the second dashed in BEGAN's colour.
+    """
+    lines = -(-len(panels) // columns)
+    figure, grid = plt.subplots(lines, columns, figsize=(WIDTH, 0.4 + 1.9 * lines), sharex=True, squeeze=False)
+    styles = ({"color": COLOURS["real"]}, {"color": COLOURS["BEGAN"], "linestyle": "--"})
+    for axes, (title, readings) in zip(grid.flat, panels.items(), strict=False):
+        for (name, values), style in zip(readings.items(), styles, strict=False):
+            axes.plot(step, values.T, **style, linewidth=0.5, alpha=0.6)
+            axes.plot(step, values.median(0).values, **style, linewidth=2, label=name)
+        axes.set_title(title)
+    grid[0, 0].legend()
+    for axes in grid[-1]:
+        axes.set_xlabel("training step")
+    return figure
+
+
+def show_quantiles(panels: Mapping[str, Mapping[str, Tensor]]) -> Figure:
+    """Draw Q-Q plots: standardised losses, `(N,)` each, against the quantiles of a normal distribution.
+
+    Normal losses lie on the thin line. The first of a panel is black, the second hollow in BEGAN's colour.
+    """
+    figure, row = plt.subplots(1, len(panels), figsize=(WIDTH, 2.7), sharey=True, squeeze=False)
+    for axes, (title, samples) in zip(row.flat, panels.items(), strict=True):
+        axes.axline((0, 0), slope=1, color=COLOURS["real"], linewidth=0.8)
+        colours = (COLOURS["real"], COLOURS["BEGAN"])
+        for (name, losses), marker, colour in zip(samples.items(), (".", "o"), colours, strict=False):
+            values = (losses - losses.mean()) / losses.std()
+            quantiles = stats.norm.ppf((np.arange(len(losses)) + 0.5) / len(losses))
+            style = {"color": colour, "markersize": 3, "markeredgewidth": 0.5, "linestyle": ""}
+            axes.plot(quantiles, values.sort().values, marker, markerfacecolor="none", label=name, **style)
+        axes.set(title=title, xlabel="normal quantile")
+    row[0, 0].set_ylabel("loss, standardised")
+    row[0, 0].legend(loc="upper left")
+    return figure
+
+
+def show_pushes(gap: Tensor, pushes: Mapping[str, Tensor]) -> Figure:
+    """Draw how each player's step aims at W_1, from -1, straight down, to 1, straight up: `(R,)` each.
+
+    `gap` is (m_2 - m_1) / m_1. Up to three players: crosses, small pluses, circles.
+    """
+    figure, axes = plt.subplots(figsize=(WIDTH, 2.9))
+    styles = zip("x+o", (COLOURS["real"], "#777777", COLOURS["BEGAN"]), strict=True)
+    for (name, cosine), (marker, colour) in zip(pushes.items(), styles, strict=False):
+        axes.plot(gap, cosine, marker, color=colour, markerfacecolor="none", markersize=5, label=name)
+    for line in (axes.axhline, axes.axvline):
+        line(0, color="#999999", linewidth=0.8)
+    axes.set(xlabel="(m_2 - m_1) / m_1", ylabel="lowers W_1           raises W_1", ylim=(-1.08, 1.08))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+class TradeOff(NamedTuple):
+    """What a panel of a trade-off shows: rows of trials, rows of real pictures, and two measures with their labels.
+
+    `down` turns the second axis round, where less is better.
+    """
+
+    title: str
+    rows: Sequence[Mapping[str, Any]]
+    real: Sequence[Mapping[str, Any]]
+    x: tuple[str, str]
+    y: tuple[str, str]
+    down: bool = False
+
+
+def show_trade_offs(panels: Sequence[TradeOff]) -> Figure:
+    """Draw diversity against quality, a point a run, a line through the medians of each gamma; a star is real."""
+    figure, row = plt.subplots(1, len(panels), figsize=(WIDTH, 2.9), squeeze=False)
+    for axes, panel in zip(row.flat, panels, strict=True):
+        _trade_off(axes, panel)
+    return figure
+
+
+def show_gamma(gamma: float, blocks: Sequence[Tensor], panel: TradeOff, *, columns: int = 12) -> Figure:
+    """Draw samples at one gamma, a row for each seed, and where its runs lie on the trade-off.
+
+    Shape: `(B, C, H, W)` about [-1, 1] each, with B at least `columns`.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.5), width_ratios=[1.75, 1])
+    show_images(torch.cat([block[:columns] for block in blocks]), columns=columns, axes=left)
+    left.set_title(f"gamma = {gamma:g}, a row for each seed")
+    _trade_off(right, panel, at=gamma)
+    return figure
+
+
+def _trade_off(axes: Axes, panel: TradeOff, at: float | None = None) -> None:
+    """Draw a panel; `at` is a gamma whose points stand out."""
+    (x, x_label), (y, y_label) = panel.x, panel.y
+    groups = by_gamma(panel.rows)
+    colours = dict(zip(groups, plt.get_cmap("viridis")(np.linspace(0, 0.85, len(groups))), strict=True))
+    medians = []
+    for place, (gamma, rows) in enumerate(groups.items()):
+        points = np.array([[row["final"][name] for name in (x, y)] for row in rows])
+        shown = at is None or gamma == at
+        axes.plot(*points.T, "o", color=colours[gamma], markersize=6 if gamma == at else 4, alpha=0.7 if shown else 0.2)
+        medians.append(np.median(points, 0))
+        if shown:
+            away = (4, -11 if place % 2 else 5)  # neighbours may lie close
+            axes.annotate(f"{gamma:g}", medians[-1], xytext=away, textcoords="offset points", fontsize=8)
+    axes.plot(*np.array(medians).T, color=COLOURS["BEGAN"], linewidth=1.8, alpha=1 if at is None else 0.4, zorder=0)
+    axes.plot(*np.mean([[row["final"][name] for name in (x, y)] for row in panel.real], 0), "k*", markersize=9)
+    axes.set(title=panel.title, xlabel=x_label, ylabel=y_label)
+    if panel.down:
+        axes.invert_yaxis()
+
+
+def by_gamma(rows: Iterable[Mapping[str, Any]]) -> dict[float, list[Mapping[str, Any]]]:
+    """Return the rows of trials by their gamma, the smallest first, each group by seed."""
+    groups: dict[float, list[Mapping[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: (row["setting"]["gamma"], row["seed"])):
+        groups.setdefault(row["setting"]["gamma"], []).append(row)
+    return groups
+
+
+def show_measures(
+    names: Mapping[str, str], data: Mapping[str, tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]]
+) -> Figure:
+    """Draw measures against gamma, a panel each: seeds as dots, their median as a line, real pictures as a thin one.
+
+    `names` maps measures to titles; `data` maps a data set to its rows of trials and of real pictures. The first data
+    set is drawn in full, the second hollow and dashed; one that lacks a measure is left out of its panel.
+    """
+    lines = -(-len(names) // 3)
+    figure, grid = plt.subplots(lines, 3, figsize=(WIDTH, 0.3 + 1.75 * lines), sharex=True, squeeze=False)
+    for axes, (name, title) in zip(grid.flat, names.items(), strict=False):
+        for place, (label, (rows, real)) in enumerate(data.items()):
+            if name not in rows[0]["final"]:
+                continue
+            groups = by_gamma(rows)
+            values = np.array([[row["final"][name] for row in group] for group in groups.values()])
+            style = {"color": COLOURS["BEGAN"], "markerfacecolor": "none" if place else None}
+            axes.plot(list(groups), values, "s" if place else "o", **style, markersize=3.5, alpha=0.6)
+            dash = "--" if place else "-"
+            axes.plot(list(groups), np.median(values, 1), dash, color=COLOURS["BEGAN"], linewidth=1.8, label=label)
+            levels = [row["final"][name] for row in real if name in row["final"]]  # real pictures have no k
+            if levels:
+                axes.axhline(np.mean(levels), color=COLOURS["real"], linestyle=dash, linewidth=1)
+        axes.set_title(title)
+    for axes in grid.flat[len(names) :]:
+        axes.set_axis_off()
+    for axes in grid[-1]:
+        axes.set_xlabel("gamma")
+    if len(data) > 1:
+        grid[0, 0].legend(fontsize=7)
+    return figure
+
+
+def show_courses(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str], steps: int) -> Figure:
+    """Draw readings over the first `steps` of training, a panel each and a colour for each gamma.
+
+    `names` maps readings to titles. Seeds are thin, their median is thick.
+    """
+    figure, row = plt.subplots(1, len(names), figsize=(WIDTH, 2.6), squeeze=False)
+    groups = by_gamma(rows)
+    for place, (gamma, group) in enumerate(groups.items()):
+        colour = plt.get_cmap("viridis")(0.85 * place / max(len(groups) - 1, 1))
+        for axes, (name, title) in zip(row.flat, names.items(), strict=True):
+            step = [step for step in group[0]["readings"]["step"] if step <= steps]
+            values = np.array([one["readings"][name][: len(step)] for one in group])
+            axes.plot(step, values.T, color=colour, linewidth=0.5, alpha=0.5)
+            axes.plot(step, np.median(values, 0), color=colour, linewidth=2, label=f"gamma = {gamma:g}")
+            axes.set(title=title, xlabel="training step")
+    row[0, -1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def show_ratios(panels: Mapping[str, Mapping[float, Tensor]], steps: Sequence[int]) -> Figure:
+    """Draw L(G(z)) / L(x) over the steps in a panel for each data set: gamma to runs `(E, T)`; gamma is dashed."""
+    figure, row = plt.subplots(1, len(panels), figsize=(WIDTH, 2.7), sharey=True, squeeze=False)
+    colours = _gamma_colours(panels)
+    for axes, (data, runs) in zip(row.flat, panels.items(), strict=True):
+        for gamma, ratios in runs.items():
+            colour = colours[gamma]
+            axes.plot(steps, ratios.T, color=colour, linewidth=0.4, alpha=0.5)
+            axes.plot(steps, ratios.median(0).values, color=colour, linewidth=1.8)
+            axes.axhline(gamma, color=colour, linestyle="--", linewidth=1)
+        axes.set(title=data, xlabel="training step", ylim=(0, 1.6))
+    row[0, 0].set_ylabel("L(G(z)) / L(x)")
+    _gamma_legend(row[0, -1], colours)
+    return figure
+
+
+def _gamma_colours(panels: Mapping[str, Mapping[float, Any]]) -> dict[float, Any]:
+    """Return a colour for each gamma of any panel, the same in all panels."""
+    gammas = sorted({gamma for runs in panels.values() for gamma in runs})
+    return {gamma: plt.get_cmap("viridis")(0.9 * i / max(len(gammas) - 1, 1)) for i, gamma in enumerate(gammas)}
+
+
+def _gamma_legend(axes: Axes, colours: Mapping[float, Any]) -> None:
+    """Name the gammas on the right of the last panel, also those that this panel has not."""
+    lines = [plt.Line2D([], [], color=colour, linewidth=2, label=f"{gamma:g}") for gamma, colour in colours.items()]
+    axes.legend(handles=lines, title="gamma", fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def show_dither(k: Tensor, ratio: Tensor, answer: Tensor, *, window: int = 5) -> Figure:
+    """Draw a k that was swung, what the ratio did, and the answer of the fitted plants: `(E, T)` each, means over E.
+
+    The ratio is drawn as means over `window` steps.
+    """
+    figure, (weight, axes) = plt.subplots(2, 1, figsize=(WIDTH, 3.4), sharex=True, height_ratios=[1, 2])
+    weight.plot(k.mean(0), color=COLOURS["BEGAN"])
+    weight.set(ylabel="k", ylim=(0, None))
+    count = ratio.shape[1] // window
+    means = ratio[:, : count * window].reshape(len(ratio), count, window).mean((0, 2))
+    axes.plot((torch.arange(count) + 0.5) * window, means, ".", color="#777777", markersize=4, label="recorded")
+    axes.plot(answer.mean(0), color=COLOURS["BEGAN"], label="fitted plant")
+    axes.set(xlabel="steps since the warm-up", ylabel="L(G(z)) / L(x)")
+    axes.legend(fontsize=7)
+    return figure
+
+
+def show_loop(k: Sequence[float], ratio: Sequence[float], gamma: float, title: str) -> Figure:
+    """Draw the ratio and k of a simulated loop over its steps; gamma is dashed."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.2))
+    left.plot(ratio, color=COLOURS["BEGAN"], linewidth=1)
+    left.axhline(gamma, color=COLOURS["real"], linestyle="--", linewidth=1)
+    left.set(xlabel="step", ylabel="L(G(z)) / L(x)", ylim=(0, 2.5))
+    right.plot(k, color=COLOURS["BEGAN"], linewidth=1)
+    right.set(xlabel="step", ylabel="k", ylim=(-0.02, 0.62))
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def show_predictions(panels: Mapping[str, tuple[Tensor, Mapping[str, Sequence[float]]]]) -> Figure:
+    """Draw recorded k over the steps, `(E, T)`, in a panel each, with the curves that were predicted, by name.
+
+    Seeds are thin lines, their median is thick.
+    """
+    figure, row = plt.subplots(1, len(panels), figsize=(WIDTH, 2.6), squeeze=False)
+    lines = ("--", ":")
+    for axes, (title, (recorded, predicted)) in zip(row.flat, panels.items(), strict=True):
+        axes.plot(recorded.T, color=COLOURS["BEGAN"], linewidth=0.4, alpha=0.6)
+        axes.plot(recorded.median(0).values, color=COLOURS["BEGAN"], linewidth=1.8, label="recorded")
+        for (name, curve), line in zip(predicted.items(), lines, strict=False):
+            axes.plot(curve, color=COLOURS["real"], linestyle=line, label=name)
+        axes.set(title=title, xlabel="step", ylabel="k")
+        axes.legend(fontsize=7)
+    return figure
+
+
+def show_stability(panels: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Draw what lambda does to k in a row for each data set: its standard deviation, and how often the clip holds it.
+
+    A row has `lambda_k` `(L,)`, `std` and `clipped` `(L, E)` as recorded, `std_plant` and `clipped_plant` `(L,)` of the
+    simulated loop, `bound`, the predicted largest stable lambda, dashed, and `threshold`, a share.
+    """
+    figure, grid = plt.subplots(len(panels), 2, figsize=(WIDTH, 2.2 * len(panels)), squeeze=False, sharex="row")
+    for (std, clipped), (title, row) in zip(grid, panels.items(), strict=True):
+        for axes, name in ((std, "std"), (clipped, "clipped")):
+            axes.plot(row["lambda_k"], row[name], MARKERS["BEGAN"], color=COLOURS["BEGAN"], markersize=3, alpha=0.5)
+            axes.plot(row["lambda_k"], np.median(row[name], 1), color=COLOURS["BEGAN"], label="recorded")
+            axes.plot(row["lambda_k"], row[f"{name}_plant"], ":", color=COLOURS["real"], label="plant and noise")
+            axes.axvline(row["bound"], color=COLOURS["real"], linestyle="--", linewidth=1, label="bound")
+            axes.set(xscale="log", xlabel="lambda")
+        clipped.axhline(row["threshold"], color="#999999", linewidth=0.8)
+        std.set(ylabel="standard deviation of k", title=title, yscale="log")
+        clipped.set(ylabel="share of steps at the clip", ylim=(-0.02, 1))
+    grid[0, 0].legend(fontsize=7)
+    return figure
+
+
+def show_rules(rows: Mapping[str, Mapping[str, Sequence[float]]], gamma: float) -> Figure:
+    """Draw the ratio at the end of runs, a panel a data set, a column of dots and their median a rule; gamma dashed."""
+    figure, panels = plt.subplots(1, len(rows), figsize=(WIDTH, 2.8), sharey=True, squeeze=False)
+    for axes, (data, rules) in zip(panels.flat, rows.items(), strict=True):
+        for place, values in enumerate(rules.values()):
+            axes.plot([place] * len(values), values, MARKERS["BEGAN"], color=COLOURS["BEGAN"], markersize=4, alpha=0.6)
+            axes.plot([place - 0.3, place + 0.3], [np.median(values)] * 2, color=COLOURS["BEGAN"], linewidth=2)
+        axes.axhline(gamma, color=COLOURS["real"], linestyle="--", linewidth=1)
+        axes.set(title=data, xlim=(-0.6, len(rules) - 0.4))
+        axes.set_xticks(range(len(rules)), list(rules), rotation=90)
+    panels[0, 0].set_ylabel("L(G(z)) / L(x) at the end")
+    return figure
+
+
+def show_convergence(panels: Mapping[str, Mapping[float, tuple[Tensor, Tensor]]]) -> Figure:
+    """Draw how far samples are from held-out pictures against M, a panel a data set: gamma to M and distance `(E, T)`.
+
+    Lines follow the checkpoints of a run; a dot is its end. Both axes are logarithmic.
+    """
+    figure, row = plt.subplots(1, len(panels), figsize=(WIDTH, 3.0), squeeze=False)
+    colours = _gamma_colours(panels)
+    for axes, (data, runs) in zip(row.flat, panels.items(), strict=True):
+        for gamma, (M, distance) in runs.items():
+            axes.plot(M.T, distance.T, color=colours[gamma], linewidth=0.5, alpha=0.6)
+            axes.plot(M[:, -1], distance[:, -1], "o", color=colours[gamma], markersize=4)
+        axes.set(title=data, xlabel="M", xscale="log", yscale="log")
+    row[0, 0].set_ylabel("Frechet distance")
+    _gamma_legend(row[0, -1], colours)
+    return figure
+
+
+def show_orders(curves: Mapping[str, tuple[Sequence[int], Mapping[str, Tensor]]]) -> Figure:
+    """Draw measures over training for ways to order the updates: a panel a measure, its steps, and runs `(E, T)`.
+
+    Seeds are thin lines, their median is thick.
+    """
+    figure, row = plt.subplots(1, len(curves), figsize=(WIDTH, 2.6), squeeze=False)
+    ways = list(next(iter(curves.values()))[1])
+    lines = dict(zip(ways, ("-", "--", ":"), strict=False))
+    colours = dict(zip(ways, (COLOURS["BEGAN"], "#444444", "#999999"), strict=False))
+    for axes, (measure, (steps, runs)) in zip(row.flat, curves.items(), strict=True):
+        for way, values in runs.items():
+            axes.plot(steps, values.T, color=colours[way], linestyle=lines[way], linewidth=0.4, alpha=0.6)
+            axes.plot(steps, values.median(0).values, color=colours[way], linestyle=lines[way], label=way)
+        axes.set(title=measure, xlabel="training step", ylim=(0, None))
+    row[0, 0].legend(fontsize=7)
     return figure
