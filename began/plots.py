@@ -9,6 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from scipy import stats
 from torch import Tensor
 from torchvision.utils import make_grid
@@ -644,7 +645,7 @@ def _gamma_colours(panels: Mapping[str, Mapping[float, Any]]) -> dict[float, Any
 
 def _gamma_legend(axes: Axes, colours: Mapping[float, Any]) -> None:
     """Name the gammas on the right of the last panel, also those that this panel has not."""
-    lines = [plt.Line2D([], [], color=colour, linewidth=2, label=f"{gamma:g}") for gamma, colour in colours.items()]
+    lines = [Line2D([], [], color=colour, linewidth=2, label=f"{gamma:g}") for gamma, colour in colours.items()]
     axes.legend(handles=lines, title="gamma", fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
 
 

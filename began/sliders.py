@@ -17,7 +17,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image as Picture
 
-FRAMES = 64  # pictures in a page at most: four values each of three knobs
+FRAMES = 48  # pictures in a page at most
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 _PAGE = """<div class="began-slider" id="{id}" style="max-width: 100%">
@@ -152,10 +152,12 @@ def _widgets(knobs: Sequence[_Knob], frame: Callable[..., bytes]) -> Widget:
 
 
 def _png(figure: Figure) -> bytes:
-    """Return a figure as a picture of 256 colours, which halve its size and are enough for a plot, and close it."""
+    """Return a figure as a picture of 256 colours at most, a third of its size and enough for a plot, and close it."""
     with io.BytesIO() as drawn, io.BytesIO() as small:
         figure.savefig(drawn, format="png", dpi=100)
         plt.close(figure)
-        picture = Picture.open(drawn).convert("RGB").quantize(256, dither=Picture.Dither.NONE)
+        picture = (
+            Picture.open(drawn).convert("RGB").quantize(256, Picture.Quantize.FASTOCTREE, dither=Picture.Dither.NONE)
+        )
         picture.save(small, format="png", optimize=True)
         return small.getvalue()

@@ -160,12 +160,12 @@ def test_a_page_of_many_combinations_holds_evenly_spaced_ones_and_the_start(show
     at = {"red": 7, "green": 3, "blue": "9"}
     sliders.show_slider(knobs, lambda r, g, b: figure(r, g, int(b)), alt="a flag", at=at)
     pictures, (reds, greens, blues) = shown.page.frames
-    assert len(pictures) == len(reds) * len(greens) * len(blues) <= 64
+    assert len(pictures) == len(reds) * len(greens) * len(blues) <= 48
     assert (greens, blues) == ([str(i) for i in range(5)], ["0", "9"]), "the longest knob is thinned first"
-    assert len(reds) == 6, "seven would be too many"
+    assert len(reds) == 4, "five would be too many"
     assert {"0", "7", "20"} <= set(reds)
     gaps = np.diff([int(red) for red in reds])
-    assert 3 <= gaps.min() <= gaps.max() <= 5
+    assert 5 <= gaps.min() <= gaps.max() <= 8
     (red, green, blue) = shown.page.elements["input"]
     assert (reds[int(red["value"])], greens[int(green["value"])], blues[int(blue["value"])]) == ("7", "3", "9")
     assert colour(shown.page.elements["img"][0]["src"]) == (7, 3, 9)
@@ -184,7 +184,7 @@ def test_the_widgets_reach_every_value_and_draw_it_once(shown):
     assert [label for label, _ in red.options] == [str(value) for value in range(0, 200, 2)]
     assert pixel(picture.value) == (198, 0, 0)
     before = len(drawn)
-    assert before == 64, "the pictures of the page"
+    assert before == 48, "the pictures of the page"
     red.value = red.options[0][1]
     blue.value = blue.options[1][1]
     assert pixel(picture.value) == (0, 0, 50)
@@ -232,10 +232,10 @@ def test_pictures_are_small_and_look_as_drawn(shown):
         full, whole = buffer.tell(), np.asarray(Image.open(buffer).convert("RGB"), dtype=int)
     sliders.show_slider({"step": [0]}, [drawn], alt="lines")
     small = base64.b64decode(shown.page.elements["img"][0]["src"].partition(",")[2])
-    assert len(small) < 0.6 * full
+    assert len(small) < 0.5 * full
     seen = np.asarray(Image.open(io.BytesIO(small)).convert("RGB"), dtype=int)
-    assert (seen[0, 0] == 255).all()
-    assert abs(seen - whole).mean() < 1
+    assert (seen[0, 0] >= 253).all(), "white"
+    assert abs(seen - whole).mean() < 2
     assert abs(seen - whole).max() < 70
 
 
