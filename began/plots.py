@@ -525,6 +525,8 @@ def show_trade_offs(panels: Sequence[TradeOff]) -> Figure:
     figure, row = plt.subplots(1, len(panels), figsize=(WIDTH, 2.9), squeeze=False)
     for axes, panel in zip(row.flat, panels, strict=True):
         _trade_off(axes, panel)
+    entries = max((axes.get_legend_handles_labels() for axes in row.flat), key=lambda entry: len(entry[1]))
+    figure.legend(*entries, title="gamma", fontsize=7, title_fontsize=8, loc="outside right center")
     return figure
 
 
@@ -544,16 +546,14 @@ def _trade_off(axes: Axes, panel: TradeOff, at: float | None = None) -> None:
     """Draw a panel; `at` is a gamma whose points stand out."""
     (x, x_label), (y, y_label) = panel.x, panel.y
     groups = by_gamma(panel.rows)
-    colours = dict(zip(groups, plt.get_cmap("viridis")(np.linspace(0, 0.85, len(groups))), strict=True))
     medians = []
-    for place, (gamma, rows) in enumerate(groups.items()):
+    for gamma, rows in groups.items():
         points = np.array([[row["final"][name] for name in (x, y)] for row in rows])
-        shown = at is None or gamma == at
-        axes.plot(*points.T, "o", color=colours[gamma], markersize=6 if gamma == at else 4, alpha=0.7 if shown else 0.2)
+        look = {"color": plt.get_cmap("viridis")(0.9 * gamma), "alpha": 0.7 if at in (None, gamma) else 0.2}
+        axes.plot(*points.T, "o", markersize=6 if gamma == at else 4, label=f"{gamma:g}", **look)
         medians.append(np.median(points, 0))
-        if shown:
-            away = (4, -11 if place % 2 else 5)  # neighbours may lie close
-            axes.annotate(f"{gamma:g}", medians[-1], xytext=away, textcoords="offset points", fontsize=8)
+        if gamma == at:
+            axes.annotate(f"{gamma:g}", medians[-1], xytext=(4, 5), textcoords="offset points", fontsize=8)
     axes.plot(*np.array(medians).T, color=COLOURS["BEGAN"], linewidth=1.8, alpha=1 if at is None else 0.4, zorder=0)
     axes.plot(*np.mean([[row["final"][name] for name in (x, y)] for row in panel.real], 0), "k*", markersize=9)
     axes.set(title=panel.title, xlabel=x_label, ylabel=y_label)
