@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from scipy import optimize, signal
 from torch import Tensor
@@ -30,6 +30,7 @@ from began.toy import PROBLEMS
 from began.trials import BASE
 from began.workers import Workers
 
+Values = Tensor | np.ndarray | Sequence[float]
 DRIFT = 3  # degree of the polynomial in time that training itself adds to a recorded ratio
 
 
@@ -66,14 +67,14 @@ class Plant:
         """Return numerator and denominator of `r / k` as polynomials in z, highest power first."""
         return self.b * np.eye(len(self.a))[0], np.r_[1, np.negative(self.a), np.zeros(self.delay)]
 
-    def answer(self, k: ArrayLike) -> NDArray:
+    def answer(self, k: Values) -> NDArray:
         """Return r without noise for a sequence of k, `(T,)`, from rest at its first value."""
         k = np.asarray(k, dtype=float)
         moved = signal.lfilter(np.r_[np.zeros(1 + self.delay), self.b], np.r_[1, np.negative(self.a)], k - k[0])
         return self.base + self.gain * k[0] + np.asarray(moved)
 
 
-def fit_plant(k: ArrayLike, ratio: ArrayLike, order: int = 1, delay: int = 0) -> Plant:
+def fit_plant(k: Values, ratio: Values, order: int = 1, delay: int = 0) -> Plant:
     """Return the plant whose answer to k is nearest to a recorded ratio in least squares.
 
     The plant sees k alone and none of the past ratio, so that the noise of batches does not bias its poles (the output
@@ -110,7 +111,7 @@ def _without_drift(values: NDArray) -> NDArray:
     return values - np.polynomial.legendre.legval(time, np.polynomial.legendre.legfit(time, values, DRIFT))
 
 
-def explained(plant: Plant, k: ArrayLike, ratio: ArrayLike) -> float:
+def explained(plant: Plant, k: Values, ratio: Values) -> float:
     """Return which share of a recorded ratio's variance about its drift the plant's answer to k explains, at most 1."""
     wanted = _without_drift(np.asarray(ratio, dtype=float))
     left = wanted - _without_drift(plant.answer(k))
@@ -169,12 +170,12 @@ def step_response(plant: Plant, gain: float, steps: int) -> Step:
 
 def simulate(
     plant: Plant,
-    gamma: float | ArrayLike,
+    gamma: float | Values,
     gain: float,
     steps: int,
     k_0: float = 0.0,
     *,
-    disturbance: ArrayLike = 0.0,
+    disturbance: float | Values = 0.0,
     wind_up: bool = False,
     seed: int = 0,
 ) -> tuple[NDArray, NDArray]:

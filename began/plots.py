@@ -75,15 +75,27 @@ def show_rows(rows: Mapping[str, Tensor], *, columns: int) -> Figure:
     return figure
 
 
+def _gamma_colours(gammas: Iterable[float]) -> dict[float, Any]:
+    """Return a colour for each gamma, darker where it is lower."""
+    known = sorted(set(gammas))
+    return {gamma: plt.get_cmap("viridis")(0.9 * i / max(len(known) - 1, 1)) for i, gamma in enumerate(known)}
+
+
+def _gamma_legend(axes: Axes, colours: Mapping[float, Any]) -> None:
+    """Name the gammas on the right of the last panel, also those that this panel has not."""
+    lines = [Line2D([], [], color=colour, linewidth=2, label=f"{gamma:g}") for gamma, colour in colours.items()]
+    axes.legend(handles=lines, title="gamma", fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
 def show_gammas(histories: Mapping[float, Sequence[Record]], spreads: Mapping[float, Sequence[float]]) -> Figure:
     """Draw, for each gamma and several seeds, L(G(z)) / L(x) over the steps and how much the samples differ.
 
     Seeds are thin lines and dots, their median a thick line and a bar; gamma is dashed. Records hold one entry a step.
     """
     figure, (ratio, spread) = plt.subplots(1, 2, figsize=(WIDTH, 2.8), width_ratios=[2, 1])
-    colours = plt.get_cmap("viridis")
+    colours = _gamma_colours(histories)
     for place, (gamma, runs) in enumerate(histories.items()):
-        colour = colours(0.85 * place / max(len(histories) - 1, 1))
+        colour = colours[gamma]
         steps = windows(runs[0], 10)[0]
         curves = [windows(run, 10)[1] for run in runs]
         ratios = torch.stack([curve.loss_fake / curve.loss_real for curve in curves])
@@ -523,10 +535,10 @@ class TradeOff(NamedTuple):
 def show_trade_offs(panels: Sequence[TradeOff]) -> Figure:
     """Draw diversity against quality, a point a run, a line through the medians of each gamma; a star is real."""
     figure, row = plt.subplots(1, len(panels), figsize=(WIDTH, 2.9), squeeze=False)
+    colours = _gamma_colours(gamma for panel in panels for gamma in by_gamma(panel.rows))
     for axes, panel in zip(row.flat, panels, strict=True):
-        _trade_off(axes, panel)
-    entries = max((axes.get_legend_handles_labels() for axes in row.flat), key=lambda entry: len(entry[1]))
-    figure.legend(*entries, title="gamma", fontsize=7, title_fontsize=8, loc="outside right center")
+        _trade_off(axes, panel, colours)
+    _gamma_legend(row[0, -1], colours)
     return figure
 
 
@@ -538,19 +550,19 @@ def show_gamma(gamma: float, blocks: Sequence[Tensor], panel: TradeOff, *, colum
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.5), width_ratios=[1.75, 1])
     show_images(torch.cat([block[:columns] for block in blocks]), columns=columns, axes=left)
     left.set_title(f"gamma = {gamma:g}, a row for each seed")
-    _trade_off(right, panel, at=gamma)
+    _trade_off(right, panel, _gamma_colours(by_gamma(panel.rows)), at=gamma)
     return figure
 
 
-def _trade_off(axes: Axes, panel: TradeOff, at: float | None = None) -> None:
+def _trade_off(axes: Axes, panel: TradeOff, colours: Mapping[float, Any], at: float | None = None) -> None:
     """Draw a panel; `at` is a gamma whose points stand out."""
     (x, x_label), (y, y_label) = panel.x, panel.y
     groups = by_gamma(panel.rows)
     medians = []
     for gamma, rows in groups.items():
         points = np.array([[row["final"][name] for name in (x, y)] for row in rows])
-        look = {"color": plt.get_cmap("viridis")(0.9 * gamma), "alpha": 0.7 if at in (None, gamma) else 0.2}
-        axes.plot(*points.T, "o", markersize=6 if gamma == at else 4, label=f"{gamma:g}", **look)
+        look = {"color": colours[gamma], "alpha": 0.7 if at in (None, gamma) else 0.2}
+        axes.plot(*points.T, "o", markersize=6 if gamma == at else 4, **look)
         medians.append(np.median(points, 0))
         if gamma == at:
             axes.annotate(f"{gamma:g}", medians[-1], xytext=(4, 5), textcoords="offset points", fontsize=8)
@@ -609,22 +621,23 @@ def show_courses(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str], st
     """
     figure, row = plt.subplots(1, len(names), figsize=(WIDTH, 2.6), squeeze=False)
     groups = by_gamma(rows)
-    for place, (gamma, group) in enumerate(groups.items()):
-        colour = plt.get_cmap("viridis")(0.85 * place / max(len(groups) - 1, 1))
+    colours = _gamma_colours(groups)
+    for gamma, group in groups.items():
+        colour = colours[gamma]
         for axes, (name, title) in zip(row.flat, names.items(), strict=True):
             step = [step for step in group[0]["readings"]["step"] if step <= steps]
             values = np.array([one["readings"][name][: len(step)] for one in group])
             axes.plot(step, values.T, color=colour, linewidth=0.5, alpha=0.5)
-            axes.plot(step, np.median(values, 0), color=colour, linewidth=2, label=f"gamma = {gamma:g}")
+            axes.plot(step, np.median(values, 0), color=colour, linewidth=2)
             axes.set(title=title, xlabel="training step")
-    row[0, -1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    _gamma_legend(row[0, -1], colours)
     return figure
 
 
 def show_ratios(panels: Mapping[str, Mapping[float, Tensor]], steps: Sequence[int]) -> Figure:
     """Draw L(G(z)) / L(x) over the steps in a panel for each data set: gamma to runs `(E, T)`; gamma is dashed."""
     figure, row = plt.subplots(1, len(panels), figsize=(WIDTH, 2.7), sharey=True, squeeze=False)
-    colours = _gamma_colours(panels)
+    colours = _gamma_colours(gamma for runs in panels.values() for gamma in runs)
     for axes, (data, runs) in zip(row.flat, panels.items(), strict=True):
         for gamma, ratios in runs.items():
             colour = colours[gamma]
@@ -635,18 +648,6 @@ def show_ratios(panels: Mapping[str, Mapping[float, Tensor]], steps: Sequence[in
     row[0, 0].set_ylabel("L(G(z)) / L(x)")
     _gamma_legend(row[0, -1], colours)
     return figure
-
-
-def _gamma_colours(panels: Mapping[str, Mapping[float, Any]]) -> dict[float, Any]:
-    """Return a colour for each gamma of any panel, the same in all panels."""
-    gammas = sorted({gamma for runs in panels.values() for gamma in runs})
-    return {gamma: plt.get_cmap("viridis")(0.9 * i / max(len(gammas) - 1, 1)) for i, gamma in enumerate(gammas)}
-
-
-def _gamma_legend(axes: Axes, colours: Mapping[float, Any]) -> None:
-    """Name the gammas on the right of the last panel, also those that this panel has not."""
-    lines = [Line2D([], [], color=colour, linewidth=2, label=f"{gamma:g}") for gamma, colour in colours.items()]
-    axes.legend(handles=lines, title="gamma", fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def show_dither(k: Tensor, ratio: Tensor, answer: Tensor, *, window: int = 5) -> Figure:
@@ -736,7 +737,7 @@ def show_convergence(panels: Mapping[str, Mapping[float, tuple[Tensor, Tensor]]]
     Lines follow the checkpoints of a run; a dot is its end. Both axes are logarithmic.
     """
     figure, row = plt.subplots(1, len(panels), figsize=(WIDTH, 3.0), squeeze=False)
-    colours = _gamma_colours(panels)
+    colours = _gamma_colours(gamma for runs in panels.values() for gamma in runs)
     for axes, (data, runs) in zip(row.flat, panels.items(), strict=True):
         for gamma, (M, distance) in runs.items():
             axes.plot(M.T, distance.T, color=colours[gamma], linewidth=0.5, alpha=0.6)

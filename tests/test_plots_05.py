@@ -44,7 +44,7 @@ def test_a_trade_off_has_a_point_a_run_and_a_line_through_medians():
     assert sorted(map(tuple, shown["dots"])) == sorted((one["final"]["x"], one["final"]["y"]) for one in ROWS)
     np.testing.assert_allclose(shown["curve"], [[1.5, 0.3], [5, 2]])
     np.testing.assert_allclose(shown["star"], [[7, 0]])
-    assert {text.get_text() for text in left.texts} == {"0.5", "0.9"}
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["0.5", "0.9"]
     assert left.yaxis_inverted()
     assert not right.yaxis_inverted()
     assert (left.get_xlabel(), left.get_ylabel(), left.get_title()) == ("diversity", "distance", "faces")
@@ -81,11 +81,16 @@ def test_measures_are_drawn_for_the_data_that_have_them():
     assert levels == [7, 7]
 
 
+def entries(legend) -> list[tuple]:
+    return list(zip(legend.get_texts(), legend.get_lines(), strict=True))
+
+
 def test_courses_end_at_the_step_asked_for():
     some = [one for one in ROWS if one["seed"] < 2]
     figure = show_courses(some, {"x": "the x"}, 20)
     (axes,) = figure.axes
-    thick = {line.get_label(): line.get_xydata() for line in axes.lines if line.get_linewidth() == 2}
-    np.testing.assert_allclose(thick["gamma = 0.5"], [[10, 1.5], [20, 3]])
-    np.testing.assert_allclose(thick["gamma = 0.9"], [[10, 4.5], [20, 9]])
+    names = {line.get_color(): text.get_text() for text, line in entries(axes.get_legend())}
+    thick = {names[line.get_color()]: line.get_xydata() for line in axes.lines if line.get_linewidth() == 2}
+    np.testing.assert_allclose(thick["0.5"], [[10, 1.5], [20, 3]])
+    np.testing.assert_allclose(thick["0.9"], [[10, 4.5], [20, 9]])
     assert len(axes.lines) == 6
