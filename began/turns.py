@@ -48,16 +48,14 @@ class Turns:
 
     def __call__(self, x: Tensor) -> None:
         """Move the critic once, and G where it is its turn."""
-        x = x.contiguous(memory_format=torch.channels_last)
-        loss_real, loss_fake = self.move(x)
-        self.rows.append(self.record(loss_real.detach(), loss_fake.detach()))
+        self.rows.append(torch.stack(self.move(x.contiguous(memory_format=torch.channels_last))).detach())
         self.done += 1
 
-    def move(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Move the players and return their losses of real and generated images: scalars."""
-        losses = self.move_critic(x)
+    def move(self, x: Tensor) -> Record:
+        """Move the players and return what is kept of the step; without a controller k and M are 0."""
+        loss_real, loss_fake = self.move_critic(x)
         self.move_generator(len(x))
-        return losses
+        return self.record(loss_real, loss_fake)
 
     def move_critic(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Move the critic and return what it lost on real and generated images."""
@@ -77,10 +75,10 @@ class Turns:
         self.adam_G.step()
         return loss
 
-    def record(self, loss_real: Tensor, loss_fake: Tensor) -> Tensor:
-        """Return the row of `Record` of a step; without a controller k and M are 0."""
+    def record(self, loss_real: Tensor, loss_fake: Tensor) -> Record:
+        """Return the record of a step that has two losses alone."""
         zero = loss_real.new_zeros(())
-        return torch.stack(Record(loss_real, loss_fake, zero, zero, zero))
+        return Record(loss_real, loss_fake, zero, zero, zero)
 
     def read(self) -> Tensor:
         """Return the rows since the last call, `(steps, 5)` on the CPU; waits for the device."""
@@ -108,21 +106,17 @@ class AlternatingBEGAN(Turns):
 
     knobs: ClassVar = {"generator_first": 0}
 
-    def move(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Move both players, in the order of `generator_first`."""
+    def move(self, x: Tensor) -> Record:
+        """Move both players, in the order of `generator_first`, and k."""
         if self.knob["generator_first"]:
             loss_fake = self.move_generator(len(x))
             loss_real, _ = self.move_critic(x)
         else:
             loss_real, _ = self.move_critic(x)
             loss_fake = self.move_generator(len(x))
-        return loss_real, loss_fake
-
-    def record(self, loss_real: Tensor, loss_fake: Tensor) -> Tensor:
-        """Move k, and return the row of `Record`."""
         equilibrium = self.model.equilibrium
         M = equilibrium.update(loss_real, loss_fake)
-        return torch.stack(Record(loss_real, loss_fake, loss_real.new_zeros(()), equilibrium.k, M))
+        return self.record(loss_real, loss_fake)._replace(k=equilibrium.k, M=M)
 
     def critic_loss(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return `L_D = L(x) - k L(v)` (BEGAN eq. 7)."""
@@ -174,12 +168,12 @@ class WGANGP(Turns):
         critic.initialise(rng)
         return critic
 
-    def move(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def move(self, x: Tensor) -> Record:
         """Move the critic, and G in every `critic_steps`-th step."""
-        losses = self.move_critic(x)
+        loss_real, loss_fake = self.move_critic(x)
         if (self.done + 1) % self.knob["critic_steps"] == 0:
             self.move_generator(len(x))
-        return losses
+        return self.record(loss_real, loss_fake)
 
     def critic_loss(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the critic's loss with its penalty; the record has -E f(x) and -E f(v)."""
