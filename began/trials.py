@@ -301,7 +301,7 @@ def run_trials(out: Path, work: Path, photographs: Path, device: torch.device) -
 
 
 def keep(rows: Sequence[Row], out: Path, work: Path) -> None:
-    """Write the rows, all histories, and some samples of those runs on rendered faces that were watched."""
+    """Write the rows, all histories, and some samples of the runs on rendered faces that were watched all along."""
     with atomic_write(out / "rows.jsonl") as temporary:
         temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
     histories, samples = {}, {}
@@ -310,7 +310,7 @@ def keep(rows: Sequence[Row], out: Path, work: Path) -> None:
         if (place / "row.json").exists():
             history = Record(*load_file(place / "losses.safetensors")["history"])
             histories[name] = torch.stack([history.loss_real, history.loss_fake, history.k])
-            if row["data"] == "faces" and row["readings"]["step"]:
+            if row["data"] == "faces" and len(row["readings"]["step"]) > 1:
                 samples[name] = load_file(place / "samples.safetensors")["end"][:SHOWN]
         elif row["group"] != "real":  # photographs that are not here now
             histories[name] = load_file(out / "histories.safetensors")[name]
