@@ -25,9 +25,10 @@ from began.parallel import ALONE, Ranks, joined, lost_contact
 from began.plants import record_all
 from began.rivals import METHODS
 from began.study import study
+from began.survival import follow_all
 from began.sweeps import MEMBERS, SCORES, Row, Setting, by_setting, combinations, interval, jobs, members, train_job
 from began.toy import PROBLEMS
-from began.training import CHECKPOINT, Trainer, load_checkpoint
+from began.training import CHANGEABLE, CHECKPOINT, Trainer, load_checkpoint
 from began.trials import run_trials
 from began.workers import Workers
 
@@ -114,21 +115,21 @@ def _trainer(config: TrainConfig, device: torch.device, out: Path, ranks: Ranks 
     """Return the run in `out`, at its checkpoint if it has one."""
     images, checkpoint = open_data(config), out / CHECKPOINT
     if checkpoint.exists():
-        return Trainer.resume(checkpoint, images, steps=config.steps, device=device, out=out, ranks=ranks)
+        return Trainer.resume(checkpoint, images, config=config, device=device, out=out, ranks=ranks)
     return Trainer(config, images, device=device, out=out, ranks=ranks)
 
 
 def _resumed(checkpoint: Path, changes: dict[str, Any]) -> TrainConfig:
-    """Return a checkpoint's config, with another number of steps if given; nothing else may change."""
+    """Return a checkpoint's config with the changes given, of which `CHANGEABLE` are allowed."""
     state = load_checkpoint(checkpoint)
     config = TrainConfig.from_dict(state["config"])
     for name, value in changes.items():
-        if name != "steps" and value != getattr(config, name):
+        if name not in CHANGEABLE and value != getattr(config, name):
             raise click.UsageError(f"--resume keeps {name} = {getattr(config, name)!r}, got {value!r}; start anew")
-    steps = changes.get("steps", config.steps)
-    if steps < state["step"]:
-        raise click.UsageError(f"--steps must be at least {state['step']}, where the run is, got {steps}")
-    return dataclasses.replace(config, steps=steps)
+    config = dataclasses.replace(config, **changes)
+    if config.steps < state["step"]:
+        raise click.UsageError(f"--steps must be at least {state['step']}, where the run is, got {config.steps}")
+    return config
 
 
 def _fit(trainer: Trainer, out: Path, go_on: str, *, half: bool = False) -> None:
@@ -274,17 +275,22 @@ def _can_go_on(checkpoint: Path, config: TrainConfig) -> bool:
     return run == config and state["step"] < config.steps
 
 
-STUDIES = ("toy", "attributes", "trials", "controller")
+STUDIES = ("toy", "attributes", "trials", "controller", "survival")
 
 
 @main.command()
 @click.argument("names", nargs=-1, type=click.Choice([*RECIPES, *STUDIES]))
-@click.option("--photographs", type=FOLDER, default="data/photographs", help="of trials: a folder of pictures of yours")
+@click.option(
+    "--photographs",
+    type=FOLDER,
+    default="data/photographs",
+    help="of trials and survival: a folder of pictures of yours",
+)
 @device_option
 def artifacts(names: tuple[str, ...], photographs: Path, device: torch.device) -> None:
     """Make the artifacts that the book shows again, all or some; a stopped one goes on where it was.
 
-    Where there are no photographs, what the trials measured on them stays as it is.
+    Where there are no photographs, what was measured on them stays as it is.
     """
     for name in names or (*RECIPES, *STUDIES):
         out, work = artifacts_folder() / name, Path("runs/artifacts") / name
@@ -296,6 +302,8 @@ def artifacts(names: tuple[str, ...], photographs: Path, device: torch.device) -
             run_trials(out, work, photographs, device)
         elif name == "controller":
             record_all(out, work, device)
+        elif name == "survival":
+            follow_all(out, work, photographs, device)
         else:
             config = RECIPES[name]
             if not _can_go_on(work / CHECKPOINT, config):

@@ -13,6 +13,8 @@ Mode = Literal["fast", "reference"]
 LARGEST = sys.float_info.max  # any finite number
 Broken = Literal["stop", "skip"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+OnCollapse = Literal["warn", "rollback", "stop"]
+Remedy = Literal["lr", "alpha"]
 
 
 def option(default: Any, meaning: str, low: float | None = None, high: float = LARGEST) -> Any:
@@ -58,6 +60,9 @@ class TrainConfig:
     log_every: int = option(100, "steps between two readings of the history", 1)
     sample_every: int = option(500, "steps between two sample grids", 1)
     checkpoint_every: int = option(1000, "steps between two checkpoints", 1)
+    on_collapse: OnCollapse = option("warn", "rollback goes back to the last good checkpoint and applies the remedy")
+    remedy: Remedy = option("lr", "after a rollback, lr: half the learning rate; alpha: at least 0.1, or twice as much")
+    good_mib: int = option(1024, "disk space for good checkpoints, of which one is always kept", 1)
 
     def __post_init__(self) -> None:
         """Check types, choices and ranges."""

@@ -1,6 +1,7 @@
 """Files that are either whole or not there."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,3 +22,14 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def link(path: Path, other: Path) -> None:
+    """Give a file a second name that outlives the first's replacement; a copy where the disk has no hard links."""
+    other.parent.mkdir(parents=True, exist_ok=True)
+    other.unlink(missing_ok=True)
+    try:
+        os.link(path, other)
+    except OSError:
+        with atomic_write(other) as temporary:
+            shutil.copyfile(path, temporary)

@@ -222,6 +222,12 @@ class Update:
         return f"{self.config.precision} on {where}{graph}{processes}"
 
     @property
+    def nbytes(self) -> int:
+        """What the weights, Adam's two moments of each, and the moving average take on a disk, about."""
+        average = self.average.parameters() if self.average else ()
+        return 3 * sum(part.nbytes for part in self.model.parameters()) + sum(part.nbytes for part in average)
+
+    @property
     def lr(self) -> float:
         """The learning rate now, read from the device."""
         return self._lr.item()
@@ -250,12 +256,7 @@ class Update:
             return model.noise(len(x) * ranks.count, self.rng)[ranks.rank * len(x) :][: len(x)]
 
         with self._autocast:
-            if self.config.mode == "reference":
-                losses, backward = self._players(reference_pass, x, z(), z())
-            elif self.scaler.is_enabled():
-                losses, backward = self._players(float16_pass, x, z(), self.scaler.scale)
-            else:
-                losses, backward = self._players(fast_pass, x, z())
+            losses, backward = self._forward(x, z)
         model.zero_grad(set_to_none=True)
         backward()
         self.scaler.step(self.optimizer)
@@ -271,6 +272,14 @@ class Update:
         row = torch.stack(Record(*losses, model.equilibrium.k, M))
         self._rows.scatter_(0, self._cursor, row.to(self._rows.dtype).unsqueeze(0))
         self._cursor += 1
+
+    def _forward(self, x: Tensor, z: Callable[[], Tensor]) -> Halfway:
+        """Run the forward half of the pass that the config asks for."""
+        if self.config.mode == "reference":
+            return self._players(reference_pass, x, z(), z())
+        if self.scaler.is_enabled():
+            return self._players(float16_pass, x, z(), self.scaler.scale)
+        return self._players(fast_pass, x, z())
 
     def read(self) -> Tensor:
         """Return the rows written since the last call, `(steps, 5)` on the CPU; waits for the device."""

@@ -1,5 +1,6 @@
 """The loop around the step: progress, history, sample grids, checkpoints, and how it stops."""
 
+import logging
 import signal
 import threading
 import time
@@ -7,21 +8,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchvision.utils import save_image
 from tqdm.auto import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
+from began.collapse import COUNT, EVERY, CollapseError, Reading, healthy, read, suspicion
 from began.config import TrainConfig
-from began.datasets import Batches, Files, Pictures
-from began.files import atomic_write
+from began.datasets import Batches, Files, Pictures, to_unit
+from began.files import atomic_write, link
 from began.parallel import ALONE, Ranks
 from began.step import Began, Record, Update
 
+logger = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
+GOOD = "good"  # the folder of checkpoints to go back to
+CHANGEABLE = ("steps", "on_collapse", "remedy", "good_mib")  # in a resumed run
+RETURNS = 6  # how often a run goes back without a new good checkpoint in between: its learning rate is then 1/64
 
 
 class DivergenceError(FloatingPointError):
@@ -29,14 +36,20 @@ class DivergenceError(FloatingPointError):
 
 
 class Trainer:
-    """A training run: the loop, its history, sample grids and checkpoints.
+    """A training run: the loop, its history, sample grids and checkpoints, and the watch for a mode collapse.
 
     `images` is a dataset of uint8 tensors (see `datasets.open_images`). With `out`, sample grids go to `out/samples/`
     and the state to `out/checkpoint.pt`; without, nothing is written. With several `ranks` each trains on its part of
     the batches, and the run is that of one process: only rank 0 writes and shows progress. A resumed run equals an
     uninterrupted one, bit for bit on a CPU. `config` is that given with its precision decided (`step.settled`).
-    Raises ValueError where images and config disagree, or ranks do not divide the batch.
+
+    Every `collapse.EVERY` steps a `Reading` is taken; `readings` holds them. A suspected collapse is logged; with
+    `on_collapse="stop"` it ends the run, with "rollback" the run goes on from its last good checkpoint with the
+    config's remedy (BEGAN 3.4.1 halves the learning rate), and `rollbacks` tells of it. Raises ValueError where images
+    and config disagree, ranks do not divide the batch, or a rollback has no `out` to go back to.
     """
+
+    update_of: ClassVar[type[Update]] = Update
 
     def __init__(
         self,
@@ -47,7 +60,9 @@ class Trainer:
         out: Path | None = None,
         ranks: Ranks = ALONE,
     ):
-        self.device, self.ranks = torch.device(device), ranks
+        if config.on_collapse == "rollback" and out is None:
+            raise ValueError("on_collapse='rollback' needs out, a folder for the checkpoints to go back to")
+        self.device, self.ranks, self.folder = torch.device(device), ranks, out
         self.out = out if ranks.rank == 0 else None
         self.batches = Batches(
             images,
@@ -61,14 +76,25 @@ class Trainer:
         shape, expected = tuple(self.batches.images[0].shape), (config.channels, config.size, config.size)
         if shape != expected:
             raise ValueError(f"images must have the shape {expected} that the config asks for, got {shape}")
-        self.update = Update(config, self.device, ranks)
-        self.config = self.update.config
-        patience = max(config.lr_patience // config.log_every - 1, 0)  # it acts when more readings than this were bad
-        self.plateau = ReduceLROnPlateau(self.update.optimizer, factor=0.5, patience=patience, threshold=1e-3, eps=0)
+        total = len(self.batches.images)
+        watched = range(0, total, -(-total // COUNT))  # from all over the set, which may be sorted
+        self.watched = to_unit(torch.stack([self.batches.images[i] for i in watched])).to(self.device)
+        self._begin(config)
         self.step = 0
         self.seconds = 0.0
+        self.readings: list[Reading] = []
+        self.rollbacks: list[dict[str, Any]] = []
+        self.good: list[int] = []  # the steps of the checkpoints in `out/good`
+        self._returns = 0
+        self._suspicion: str | None = None
         self._checked = 0
         self._rows = torch.empty(0, len(Record._fields))
+
+    def _begin(self, config: TrainConfig) -> None:
+        self.update = self.update_of(config, self.device, self.ranks)
+        self.config = config = self.update.config
+        patience = max(config.lr_patience // config.log_every - 1, 0)  # it acts when more readings than this were bad
+        self.plateau = ReduceLROnPlateau(self.update.optimizer, factor=0.5, patience=patience, threshold=1e-3, eps=0)
 
     @property
     def model(self) -> Began:
@@ -91,32 +117,115 @@ class Trainer:
 
         Ctrl-C or SIGTERM ends the loop after the step in flight (with several ranks, at the next reading of the
         history), with everything saved. Raises DivergenceError, naming the step, when a loss is no longer finite; the
-        last checkpoint is kept.
+        last checkpoint is kept. Raises CollapseError with the evidence, everything saved, where a collapse is to stop
+        the run, or where going back did not help.
         """
-        config, goal = self.config, self.config.steps if steps is None else steps
-        start = time.monotonic() - self.seconds
+        goal = self.config.steps if steps is None else steps
+        self._start = time.monotonic() - self.seconds
         silent = not progress or self.ranks.rank > 0
+        if self.config.on_collapse == "rollback" and not self.good:
+            self._save()
+            self._keep()
         with (
             stop_signals() as stopped,
-            tqdm(total=goal, initial=self.step, unit="step", desc=config.data, disable=silent) as bar,
+            tqdm(total=goal, initial=self.step, unit="step", desc=self.config.data, disable=silent) as bar,
+            logging_redirect_tqdm(),
         ):
-            for x in self.batches.starting_at(self.step):
-                if self.step >= goal or self._agreed(stopped.is_set()):
-                    break
-                self.update(x)
-                self.step += 1
-                self.seconds = time.monotonic() - start
-                if self.step % config.log_every == 0:
-                    self._log(bar)
-                if self.out and self.step % config.sample_every == 0:
-                    self.save_samples(self.out / f"samples/{self.step:06d}.png")
-                if self.out and self.step % config.checkpoint_every == 0:
-                    self.save(self.out / CHECKPOINT)
+            while self.step < goal and not self._agreed(stopped.is_set()):
+                try:
+                    self._train(goal, stopped, bar)
+                except (CollapseError, DivergenceError) as error:
+                    if self.config.on_collapse != "rollback":
+                        if isinstance(error, CollapseError):
+                            self._save()
+                        raise
+                    self._go_back(error)
             bar.update(self.step - bar.n)
         self._check()
+        self._save()
+        return self.history
+
+    def _train(self, goal: int, stopped: threading.Event, bar: tqdm) -> None:
+        """Train up to step `goal`, or until told to stop; CollapseError where a collapse is more than worth a line."""
+        config = self.config
+        for x in self.batches.starting_at(self.step):
+            if self.step >= goal or self._agreed(stopped.is_set()):
+                return
+            self.update(x)
+            self.step += 1
+            self.seconds = time.monotonic() - self._start
+            if self.step % config.log_every == 0:
+                self._log(bar)
+            if self.step % EVERY == 0:
+                self._watch()
+            if self.out and self.step % config.sample_every == 0:
+                self.save_samples(self.out / f"samples/{self.step:06d}.png")
+            if self.step % config.checkpoint_every == 0:
+                self._save()
+                if config.on_collapse == "rollback" and healthy(self.readings):
+                    self._keep()
+
+    def _watch(self) -> None:
+        """Take a reading, and judge what there is; CollapseError unless a warning is enough."""
+        # `forward` is past torch.compile, which would compile once more for another batch size
+        G, Enc = self.model.generator.forward, self.model.discriminator.encode.forward
+        with torch.no_grad():
+            x, v = self.watched, G(self.update.sample_z[:COUNT])
+            row = read(self.model.equilibrium.k, x.flatten(1), v.flatten(1), Enc(x), Enc(v))
+        self.readings.append(Reading(*self.ranks.mean(row).tolist()))
+        before, self._suspicion = self._suspicion, suspicion(self.readings)
+        if self._suspicion and self.config.on_collapse != "warn":
+            raise CollapseError(f"a mode collapse is suspected at step {self.step}: {self._suspicion}")
+        if self._suspicion and not before:
+            logger.warning(
+                "a mode collapse is suspected at step %d: %s; see the samples, and on_collapse='rollback'",
+                self.step,
+                self._suspicion,
+            )
+
+    def _save(self) -> None:
         if self.out:
             self.save(self.out / CHECKPOINT)
-        return self.history
+
+    def _keep(self) -> None:
+        """Keep the checkpoint just written to go back to; drop the oldest but the first where the disk space ends."""
+        self.good.append(self.step)
+        self._returns = 0
+        count = max(self.config.good_mib * 2**20 // self.update.nbytes, 1)
+        dropped, self.good = self.good[1:-count], [*self.good[:1], *self.good[1:][-count:]]
+        if self.out:
+            link(self.out / CHECKPOINT, self._good_path(self.step))
+            for step in dropped:
+                self._good_path(step).unlink(missing_ok=True)
+
+    def _good_path(self, step: int) -> Path:
+        assert self.folder is not None
+        return self.folder / GOOD / f"{step:06d}.pt"
+
+    def _go_back(self, error: CollapseError | DivergenceError) -> None:
+        """Go on from the last good checkpoint with the remedy, or raise CollapseError where that did not help.
+
+        A checkpoint but the first serves once: it may have been taken when the collapse had begun.
+        """
+        if self._returns == RETURNS:
+            self._save()
+            advice = "try another gamma or lambda_k, more pictures, or the preset began_cs"
+            raise CollapseError(f"{error}; going back {RETURNS} times did not help: {advice}") from error
+        self._returns += 1
+        found, lr, config = self.step, self.lr, self.config
+        step = self.good[-1] if len(self.good) == 1 else self.good.pop()
+        if config.remedy == "alpha":
+            config = replace(config, alpha=max(0.1, 2 * config.alpha))
+        self._begin(config)
+        self._restore(load_checkpoint(self._good_path(step)))
+        if config.remedy == "lr":
+            self.update.lr = lr / 2
+        self._suspicion = None
+        self.rollbacks.append(
+            {"step": found, "evidence": str(error), "to": step, "lr": self.lr, "alpha": self.config.alpha}
+        )
+        logger.warning("%s; going on from step %d with lr %.3g, alpha %g", error, step, self.lr, self.config.alpha)
+        self._save()
 
     def _agreed(self, stop: bool) -> bool:
         """Whether to stop: with several ranks, whether one was told to, asked where they wait for each other anyway."""
@@ -176,6 +285,10 @@ class Trainer:
             "plateau": self.plateau.state_dict(),
             **self.update.state_dict(),
             "history": torch.stack(self.history),
+            "readings": torch.tensor(self.readings).view(-1, len(Reading._fields)),
+            "rollbacks": self.rollbacks,
+            "good": self.good,
+            "returns": self._returns,
         }
         with atomic_write(path) as temporary:
             torch.save(state, temporary)
@@ -186,27 +299,39 @@ class Trainer:
         path: Path,
         images: Pictures | Files,
         *,
-        steps: int | None = None,
+        config: TrainConfig | None = None,
         device: str | torch.device = "cpu",
         out: Path | None = None,
         ranks: Ranks = ALONE,
     ) -> Self:
-        """Return the run of a checkpoint, ready to `fit` on, to another number of `steps` if given.
+        """Return the run of a checkpoint, ready to `fit` on.
 
-        `images` must be those of the run. Raises FileNotFoundError, or ValueError where the file is no checkpoint or
-        the run was on another kind of device, whose random numbers differ. No code in the file is run.
+        `images` must be those of the run. `config`, if given, may differ from the run's in what `CHANGEABLE` names.
+        Raises FileNotFoundError, or ValueError where the file is no checkpoint, another field of the config differs,
+        or the run was on another kind of device, whose random numbers differ. No code in the file is run.
         """
         state = load_checkpoint(path)
         if (kind := torch.device(device).type) != state["device"]:
             raise ValueError(f"device must be {state['device']}, where the run was, got {kind}")
-        config = TrainConfig.from_dict(state["config"])
-        trainer = cls(replace(config, steps=steps or config.steps), images, device=device, out=out, ranks=ranks)
-        trainer.update.load_state_dict(state)
-        trainer.plateau.load_state_dict(state["plateau"])
-        trainer._rows = state["history"].T
-        trainer.step = trainer._checked = state["step"]
+        was = TrainConfig.from_dict(state["config"])
+        config = config or was
+        if config.precision == "auto":
+            config = replace(config, precision=was.precision)
+        for name, value in was.to_dict().items():
+            if name not in CHANGEABLE and (other := getattr(config, name)) != value:
+                raise ValueError(f"{name} must stay {value!r} in a resumed run, got {other!r}; start anew")
+        trainer = cls(config, images, device=device, out=out, ranks=ranks)
+        trainer._restore(state)
         trainer.seconds = state["seconds"]
+        trainer.rollbacks, trainer.good, trainer._returns = state["rollbacks"], state["good"], state["returns"]
         return trainer
+
+    def _restore(self, state: dict) -> None:
+        self.update.load_state_dict(state)
+        self.plateau.load_state_dict(state["plateau"])
+        self._rows = state["history"].T
+        self.step = self._checked = state["step"]
+        self.readings = [Reading(*row) for row in state["readings"].tolist()]
 
 
 def load_checkpoint(path: Path) -> dict:
@@ -220,7 +345,7 @@ def load_checkpoint(path: Path) -> dict:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch has no class of its own for files that it can't read
         raise ValueError(f"{path} is not a checkpoint that can be read: {str(error).splitlines()[0]}") from error
-    if not isinstance(state, dict) or not {"config", "device", "step", "model"} <= state.keys():
+    if not isinstance(state, dict) or not {"config", "device", "step", "model", "readings"} <= state.keys():
         raise ValueError(f"{path} is not a checkpoint of a training run")
     return state
 
