@@ -12,6 +12,7 @@ COUNT = 32  # fixed samples and pictures that are read: more would cost over a h
 QUIET = 10  # readings at the start at which nothing is judged: k and G have yet to find each other
 BAND = 50  # readings back over which the highest k counts
 DROP = 0.6  # of that highest k, below which k has dropped
+SOME = 0.01  # of k, below which a drop says nothing
 ALIKE = 0.1  # spread below which samples are alike, as they also are where a run starts slowly
 PAUSE = 5  # readings over which such a run has to grow
 BLOWN = 2.0  # spread above which samples are no pictures any more
@@ -59,9 +60,10 @@ def suspicion(readings: Sequence[Reading]) -> str | None:
 
     Each number is the median of its last three. After `QUIET` readings a collapse is suspected where
 
-    - k is below `DROP` times its highest of the last `BAND` readings: D can no longer afford to push samples away, and
-      k is bounded by the least p / p_g where G is (chapter 9);
-    - the spread is below `ALIKE`, and neither it nor k is higher than `PAUSE` readings ago: samples are alike and stay so;
+    - k is below `DROP` times its highest of the last `BAND` readings, if that was more than `SOME`: the least p / p_g
+      where G is bounds k (chapter 9);
+    - the spread is below `ALIKE`, and neither it nor k is higher than `PAUSE` readings ago: samples are alike, and
+      they stay so;
     - the spread is above `BLOWN`: G has left the pictures.
     """
     if len(readings) <= QUIET:
@@ -69,12 +71,10 @@ def suspicion(readings: Sequence[Reading]) -> str | None:
     k, spread = _smooth(readings)
     if not spread[-1] <= BLOWN:
         return f"samples differ {spread[-1]:.3g} times as much as pictures do"
-    if k[-1] < DROP * max(k):
+    if k[-1] < DROP * max(k) and max(k) > SOME:
         return f"k fell from {max(k):.3g} to {k[-1]:.3g}"
-    if spread[-1] < ALIKE and spread[-1] <= spread[-1 - QUIET]:
-        return (
-            f"samples differ {spread[-1]:.3g} times as much as pictures do, and no more than {QUIET * EVERY} steps ago"
-        )
+    if spread[-1] < ALIKE and spread[-1] <= spread[-1 - PAUSE] and k[-1] <= k[-1 - PAUSE]:
+        return f"samples differ {spread[-1]:.3g} times as much as pictures do, and neither that nor k grows"
     return None
 
 
