@@ -71,11 +71,17 @@ def suspicion(readings: Sequence[Reading]) -> str | None:
     k, spread = _smooth(readings)
     if not spread[-1] <= BLOWN:
         return f"samples differ {spread[-1]:.3g} times as much as pictures do"
-    if k[-1] < DROP * max(k) and max(k) > SOME:
+    if dropped(readings):
         return f"k fell from {max(k):.3g} to {k[-1]:.3g}"
     if spread[-1] < ALIKE and spread[-1] <= spread[-1 - PAUSE] and k[-1] <= k[-1 - PAUSE]:
         return f"samples differ {spread[-1]:.3g} times as much as pictures do, and neither that nor k grows"
     return None
+
+
+def dropped(readings: Sequence[Reading]) -> bool:
+    """Whether k has dropped: the part of the rule that needs no look at samples."""
+    k, _ = _smooth(readings)
+    return k[-1] < DROP * max(k) and max(k) > SOME
 
 
 def healthy(readings: Sequence[Reading]) -> bool:

@@ -157,16 +157,15 @@ def vigils() -> list[Vigil]:
             for seed in SEEDS
         ),
         *(
-            Vigil("alpha", "faces", "BEGAN-CS", {**LOW, "alpha": alpha}, seed, 1250)
+            Vigil("alpha", "faces", "BEGAN-CS", {**LOW, "alpha": alpha}, seed, 1000)
             for seed in SEEDS
             for alpha in ALPHAS
         ),
-        *both("full", "faces", FACES, 4000),
+        *both("full", "faces", FACES, 3000),
         *(Vigil("leak", "faces", model, {**FACES}, seed, 1500) for seed in SEEDS for model in TRAINERS),
         *both("tenth", "faces", {**FACES, "count": 819}, 3000),
         *both("full", "photographs", PHOTOGRAPHS, 5000),
-        *both("tenth", "photographs", {**PHOTOGRAPHS, "count": 1080}, 4000),
-        *(Vigil("rescue", "photographs", "BEGAN", {**PHOTOGRAPHS}, seed, 5000, "lr") for seed in SEEDS),
+        *both("tenth", "photographs", {**PHOTOGRAPHS, "count": 1080}, 3500),
     ]
 
 
@@ -251,10 +250,10 @@ def follow(vigil: Vigil, place: Path, photographs: Path, device: torch.device, a
         values, samples = measured(trainer.model, z[:COUNT], held_out, reader)
         stops.append({"step": step, **values})
         kept.append(samples[:SHOWN].contiguous())
-        if drawn:
+        if drawn and step % (2 * STOP) == 0:
             points, values = frame(trainer.model, images.pixels[:CODES], z)
             frames.append(points)
-            variances.append(values)
+            variances.append({"step": step, **values})
     shutil.rmtree(place / "run", ignore_errors=True)
     left = {"samples": torch.stack(kept)} if vigil.data == "faces" and kept else {}
     if frames:
@@ -268,7 +267,7 @@ def follow(vigil: Vigil, place: Path, photographs: Path, device: torch.device, a
         "key": vigil.key,
         "alpha": trainer.config.alpha,
         "curve": {"step": at.tolist(), **curve},
-        "readings": columns(trainer.readings),
+        "readings": {"step": [EVERY * i for i in range(1, len(trainer.readings) + 1)], **columns(trainer.readings)},
         "stops": {name: [stop[name] for stop in stops] for name in stops[0]},
         "frames": {name: [values[name] for values in variances] for name in variances[0]} if variances else {},
         "rollbacks": trainer.rollbacks,
@@ -320,7 +319,7 @@ def follow_toys(toys: ToyVigils, device: torch.device, advance: Callable[[int], 
             "steps": toys.steps,
             "key": "-".join([*(f"{name}={value:g}" for name, value in sorted(setting.items())), str(seed)]),
             "curve": {"step": step, "M": losses.tolist(), "k": seen[:, 0].tolist()},
-            "readings": columns(Reading(*row) for row in seen.tolist()),
+            "readings": {"step": step, **columns(Reading(*row) for row in seen.tolist())},
             "stops": {"step": step, "modes": found.tolist(), "high_quality": quality.tolist()},
             **provenance(device),
         }
@@ -392,7 +391,7 @@ def load_vigils(group: str, data: str | None = None) -> list[Row]:
 
 
 def load_left(kind: str, row: Row) -> Tensor:
-    """Return the samples `(stops, 8, 3, 16, 16)` or the frames `(stops, 2, 400, 2)` that a row's run left."""
+    """Return the samples `(stops, 8, 3, 16, 16)` or the frames `(stops / 2, 2, 400, 2)` that a row's run left."""
     return load_file(artifacts_folder() / "survival/left.safetensors")[
         f"{kind}/{row['data']}/{row['group']}/{row['key']}"
     ]
