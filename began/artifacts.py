@@ -122,6 +122,7 @@ def save_run(trainer: Trainer, folder: Path, *, half: bool = False) -> dict[str,
         "steps": trainer.step,
         "pictures": len(images),
         "seconds": round(trainer.seconds, 1),
+        "rollbacks": trainer.rollbacks,
         "metrics": {
             **summary(history),
             "sample_std": pixel_std(generate(trainer.sampler, z)),

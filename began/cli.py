@@ -19,6 +19,7 @@ from torchvision.utils import save_image
 
 from began.artifacts import RECIPES, artifact_names, artifacts_folder, load_run, open_data, save_run
 from began.attributes import save_reader, train_reader
+from began.collapse import CollapseError
 from began.config import PRESETS, TrainConfig
 from began.files import atomic_write
 from began.parallel import ALONE, Ranks, joined, lost_contact
@@ -42,7 +43,7 @@ class Errors(click.Group):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except (ValueError, OSError, FloatingPointError) as error:
+        except (ValueError, OSError, FloatingPointError, CollapseError) as error:
             raise click.ClickException(str(error)) from error
 
 

@@ -29,8 +29,13 @@ def coverage(row: Row) -> list[float]:
 
 
 def collapsed_at(row: Row) -> int | None:
-    """Return the step from which on a run's coverage stays below `LOST` to its end, or None: the ground truth."""
-    return _since(row["stops"]["step"], [value < LOST for value in coverage(row)])
+    """Return the step from which on a run's coverage stays below `LOST` to its end, or None: the ground truth.
+
+    Each coverage is the median of that stop and its two neighbours.
+    """
+    seen = coverage(row)
+    smooth = [median(seen[max(i - 1, 0) : i + 2]) for i in range(len(seen))]
+    return _since(row["stops"]["step"], [value < LOST for value in smooth])
 
 
 def lost_at(row: Row) -> int | None:

@@ -12,16 +12,17 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from IPython.display import display
-from ipywidgets import Image, SelectionSlider, VBox, Widget
+from ipywidgets import Image, Play, SelectionSlider, VBox, Widget, jslink
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image as Picture
 
 FRAMES = 48  # pictures in a page at most
+PACE = 500  # milliseconds a picture stays when they are played
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 _PAGE = """<div class="began-slider" id="{id}" style="max-width: 100%">
-{sliders}
+{sliders}{button}
 <div><img src="{picture}" alt="{alt}" style="max-width: 100%"></div>
 <script>
 (() => {{
@@ -32,9 +33,19 @@ _PAGE = """<div class="began-slider" id="{id}" style="max-width: 100%">
     slider.setAttribute("aria-valuetext", labels[i][slider.value]);
     box.querySelector("img").src = frames[sliders.reduce((at, one) => at * (+one.max + 1) + +one.value, 0)];
   }}));
+  const button = box.querySelector("button");
+  let timer;
+  button?.addEventListener("click", () => {{
+    timer = timer ? void clearInterval(timer) : setInterval(() => {{
+      sliders[0].value = (+sliders[0].value + 1) % (+sliders[0].max + 1);
+      sliders[0].dispatchEvent(new Event("input"));
+    }}, {pace});
+    button.textContent = timer ? "Pause" : "Play";
+  }});
 }})();
 </script>
 </div>"""
+_BUTTON = '\n<button type="button">Play</button>'
 _SLIDER = """<div><label for="{id}">{name}: <output>{label}</output></label><br><input type="range" id="{id}" \
 max="{last}" value="{at}" aria-valuetext="{label}" style="width: min(100%, 24rem)"></div>"""
 
@@ -54,6 +65,8 @@ def show_slider(
     draw: Callable[..., Figure] | Sequence[Figure],
     alt: str,
     at: Mapping[str, Any] | None = None,
+    *,
+    play: bool = False,
 ) -> None:
     """Show the figure `draw(value, ...)` below a slider for each knob: a name, and all values that it may take.
 
@@ -61,8 +74,9 @@ def show_slider(
     `at` has the values at which to start, the first of a knob that it does not name. With a kernel the sliders are
     widgets, which reach every value and draw its figure once. Without one they are plain HTML over pictures made
     now: of every value, or of evenly spaced ones where there are more than `FRAMES` combinations. `alt` describes the
-    pictures. Figures are closed. Raises ValueError for no knobs, a knob without values, a start that is not among a
-    knob's values, and figures that are not one for each value.
+    pictures. With `play` a button moves the first slider by itself, round and round. Figures are closed. Raises
+    ValueError for no knobs, a knob without values, a start that is not among a knob's values, and figures that are not
+    one for each value.
     """
     if not knobs or not all(map(len, knobs.values())):
         raise ValueError(f"knobs must be at least one, each with at least one value, got {dict(knobs)}")
@@ -79,12 +93,12 @@ def show_slider(
         values = (knob.values[i] for knob, i in zip(chosen, position, strict=True))
         return _png(draw(*values) if callable(draw) else draw[position[0]])
 
-    page, box = _page(chosen, frame, alt), _widgets(chosen, frame)
+    page, box = _page(chosen, frame, alt, play), _widgets(chosen, frame, play)
     live = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
     display({"text/plain": alt, "text/html": page, WIDGET: live}, raw=True)  # front ends with widgets prefer the last
 
 
-def _page(knobs: Sequence[_Knob], frame: Callable[..., bytes], alt: str) -> str:
+def _page(knobs: Sequence[_Knob], frame: Callable[..., bytes], alt: str, play: bool) -> str:
     shown = _coarse(knobs)
     coarse = [
         knob._replace(values=[knob.values[i] for i in indices], start=indices.index(knob.start))
@@ -109,6 +123,8 @@ def _page(knobs: Sequence[_Knob], frame: Callable[..., bytes], alt: str) -> str:
     return _PAGE.format(
         id=page_id,
         sliders="\n".join(sliders),
+        button=_BUTTON if play else "",
+        pace=PACE,
         picture=frames[tuple(knob.start for knob in knobs)],
         alt=html.escape(alt),
         frames=json.dumps(list(frames.values())),
@@ -130,7 +146,7 @@ def _coarse(knobs: Sequence[_Knob]) -> list[list[int]]:
     return shown
 
 
-def _widgets(knobs: Sequence[_Knob], frame: Callable[..., bytes]) -> Widget:
+def _widgets(knobs: Sequence[_Knob], frame: Callable[..., bytes], play: bool) -> Widget:
     sliders = [
         SelectionSlider(
             options=[(label, i) for i, label in enumerate(knob.labels)],
@@ -148,7 +164,10 @@ def _widgets(knobs: Sequence[_Knob], frame: Callable[..., bytes]) -> Widget:
 
     for slider in sliders:
         slider.observe(redraw, "value")
-    return VBox([*sliders, picture], layout={"align_items": "flex-start"})  # else the picture is stretched
+    player = [Play(max=len(knobs[0].values) - 1, interval=PACE)] if play else []
+    for one in player:
+        jslink((one, "value"), (sliders[0], "index"))
+    return VBox([*player, *sliders, picture], layout={"align_items": "flex-start"})  # else the picture is stretched
 
 
 def _png(figure: Figure) -> bytes:

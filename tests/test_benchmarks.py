@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import ensembles
 import machine
+import monitor
 import ports
 import pytest
 import step as benchmark
@@ -118,3 +119,18 @@ def test_ensembles_are_compared_with_one_run_after_another(tmp_path, monkeypatch
     ]
     assert all(row["ratio_low"] <= row["ratio"] <= row["ratio_high"] for row in rows)
     assert all(row["ratio"] == 1 for row in rows if row["mode"] == "plain")
+
+
+def test_a_reading_of_the_monitor_is_compared_with_the_steps_between_two(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "RESULTS", tmp_path)
+    monkeypatch.setattr(monitor, "ROUNDS", 2)
+    monkeypatch.setattr(monitor, "SECONDS", 0.1)
+    result = CliRunner().invoke(monitor.main, ["--shape", "16", "4", "4"])
+    assert result.exit_code == 0, result.output
+    (path,) = tmp_path.glob("monitor-*.json")
+    rows = json.loads(path.read_text())["rows"]
+    assert [row["model"] for row in rows] == ["began", "began_cs"]
+    for row in rows:
+        assert 0 < row["share_low"] <= row["share"] <= row["share_high"]
+        assert row["share_low"] < row["reading_s"] / (100 * row["step_s"]) < row["share_high"] * 1.01
+        assert row["kept_s"] > 0

@@ -125,4 +125,11 @@ def test_sliders_move_by_keyboard_and_show_another_picture(html: Path, browser: 
                 assert all(before != after for before, after in pairwise(seen)), "each step shows another picture"
                 everything.update(seen)
             assert len(everything) > 3, "as many pictures as steps"
+            for button in box.locator("button").all():
+                before = picture.get_attribute("src")
+                button.click()
+                sync_api.expect(picture).not_to_have_attribute("src", before)
+                assert button.inner_text() == "Pause"
+                button.click()
+                assert button.inner_text() == "Play"
     page.close()

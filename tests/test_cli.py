@@ -122,6 +122,7 @@ def test_artifacts_train_again_and_go_on_only_where_they_stopped(tmp_path: Path,
     ("name", "function", "expected"),
     [
         ("toy", "study", ["data/artifacts/toy", "runs/artifacts/toy", "cpu"]),
+        ("survival", "follow_all", ["data/artifacts/survival", "runs/artifacts/survival", "mine", "cpu"]),
         ("trials", "run_trials", ["data/artifacts/trials", "runs/artifacts/trials", "mine", "cpu"]),
         ("controller", "record_all", ["data/artifacts/controller", "runs/artifacts/controller", "cpu"]),
         ("attributes", "save_reader", ["a reader", "data/artifacts/attributes"]),
@@ -180,6 +181,36 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path):
 
 
 @pytest.mark.skipif(not PHOTOGRAPHS.exists(), reason="needs the photographs beside the repository")
+def test_a_run_that_collapses_is_saved_by_going_back(tmp_path: Path, caplog):
+    """At sixty times the usual learning rate every sample is the same; the same seed gets over it with rollbacks."""
+    options = ["--n=4", "--count=512", "--lr=0.03", "--gamma=0.9", "--lr-patience=0", "--steps=1500", "--log-every=100"]
+    lost, saved = tmp_path / "lost", tmp_path / "saved"
+    result = train(lost, *options, "--n-z=64")
+    assert result.exit_code == 0, result.output
+    assert "a mode collapse is suspected at step" in caplog.text
+    result = train(saved, *options, "--n-z=64", "--on-collapse=rollback")
+    assert result.exit_code == 0, result.output
+    records = [load_run(run).record for run in (lost, saved)]
+    spreads = [record["metrics"]["sample_std"] / record["metrics"]["picture_std"] for record in records]
+    assert spreads[0] < 0.05
+    assert spreads[1] > 0.2
+    assert not records[0]["rollbacks"]
+    assert records[1]["rollbacks"][0]["lr"] == pytest.approx(0.015)
+    assert load_checkpoint(saved / CHECKPOINT)["step"] == 1500
+
+
+def test_a_collapse_can_stop_a_run_that_then_goes_on_with_rollbacks(tmp_path: Path, monkeypatch):
+    found = iter(["made up", "made up", None])
+    monkeypatch.setattr("began.training.EVERY", 5)
+    monkeypatch.setattr("began.training.suspicion", lambda _: next(found))
+    result = train(tmp_path, "--steps=15", "--on-collapse=stop")
+    assert result.exit_code == 1
+    assert "a mode collapse is suspected at step 5: made up" in result.output
+    result = began("train", "--resume", "--out", tmp_path, "--device=cpu", "--on-collapse=rollback", "--steps=14")
+    assert result.exit_code == 0, result.output
+    assert [(one["step"], one["to"]) for one in load_run(tmp_path).record["rollbacks"]] == [(10, 5)]
+
+
 def test_photographs_train(tmp_path: Path):
     """On real photographs D learns, G follows at the ratio gamma, and samples differ from one another."""
     with zipfile.ZipFile(PHOTOGRAPHS) as archive:

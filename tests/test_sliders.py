@@ -204,6 +204,28 @@ def test_the_widgets_show_given_figures(shown):
     assert pixel(picture.value) == (0, 0, 255)
 
 
+def test_a_player_is_there_where_it_was_asked_for(shown):
+    sliders.show_slider({"step": list(COLOURS)}, flags(), alt="a flag")
+    assert "button" not in shown.page.elements
+    assert [type(knob) for knob in shown.widgets[0]] == [ipywidgets.SelectionSlider]
+    sliders.show_slider({"step": list(COLOURS)}, flags(), alt="a flag", play=True)
+    assert shown.page.text["button"] == "Play"
+    (player, slider), _ = shown.widgets
+    assert isinstance(player, ipywidgets.Play)
+    assert (player.min, player.max) == (0, 2)
+    links = [widget for widget in known_widgets() if isinstance(widget, ipywidgets.widgets.widget_link.Link)]
+    assert [(link.source, link.target) for link in links if link.source[0] is player] == [
+        ((player, "value"), (slider, "index"))
+    ]
+
+
+def known_widgets() -> list[ipywidgets.Widget]:
+    """Return all widgets alive; ipywidgets 8 keeps them elsewhere than 7 does."""
+    if hasattr(ipywidgets.widgets.widget, "_instances"):
+        return list(ipywidgets.widgets.widget._instances.values())
+    return list(ipywidgets.Widget.widgets.values())
+
+
 def test_the_page_is_the_same_each_time_and_another_for_other_figures(shown):
     for name in ("step", "step", "gamma"):
         sliders.show_slider({name: list(COLOURS)}, flags(), alt="a flag")

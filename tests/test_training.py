@@ -1,19 +1,23 @@
 """The loop: the same run again, resumed, stopped and broken off, and what is kept of it."""
 
+import logging
 import math
 import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torchvision.utils import save_image
 
+from began import training
+from began.collapse import CollapseError
 from began.config import TrainConfig
 from began.datasets import Pictures, open_images
-from began.training import CHECKPOINT, DivergenceError, Trainer, load_checkpoint
+from began.training import CHECKPOINT, GOOD, RETURNS, DivergenceError, Trainer, load_checkpoint
 
 SMALL = {"size": 16, "n": 4, "gamma": 0.5, "lambda_k": 1e-3, "n_z": 8, "batch": 4, "log_every": 5, "steps": 12}
 
@@ -188,3 +192,171 @@ def test_files_that_are_no_checkpoints_are_refused_and_run_no_code(tmp_path: Pat
     (tmp_path / "half.pt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"half\.pt is not a checkpoint"):
         load_checkpoint(tmp_path / "half.pt")
+
+
+@pytest.fixture
+def collapses(monkeypatch) -> set[int]:
+    """Return the readings, counted over all takings of them, at which a collapse is suspected; every 5 steps one."""
+    at, taken = set(), []
+
+    def suspicion(readings):
+        taken.append(None)
+        return "made up" if len(taken) in at else None
+
+    monkeypatch.setattr(training, "EVERY", 5)
+    monkeypatch.setattr(training, "suspicion", suspicion)
+    monkeypatch.setattr(training, "healthy", lambda readings: True)
+    return at
+
+
+def state(trainer: Trainer) -> dict:
+    return {**trainer.model.state_dict(), "history": torch.stack(trainer.history)}
+
+
+def test_readings_are_taken_and_change_nothing(monkeypatch):
+    unwatched = Trainer(config(steps=20), pictures())
+    unwatched.fit()
+    assert unwatched.readings == []
+    monkeypatch.setattr(training, "EVERY", 5)
+    watched = Trainer(config(steps=20), pictures())
+    watched.fit()
+    assert len(watched.readings) == 4
+    torch.testing.assert_close(state(watched), state(unwatched), rtol=0, atol=0)
+    assert watched.readings[-1].k == watched.history.k[-1]
+    assert all(0 < reading.spread < 10 and 0 < reading.top <= 1 for reading in watched.readings)
+
+
+def test_few_pictures_are_watched_all_many_from_all_over_the_set():
+    assert len(Trainer(config(), pictures(8)).watched) == 8
+    many = Pictures(torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1).expand(100, 3, 16, 16), "sorted")
+    values = Trainer(config(), many).watched[:, 0, 0, 0]
+    assert 20 <= len(values) <= 32
+    assert (values.min(), values.max() > -1 + 90 / 127.5) == (-1, True)
+
+
+def test_a_suspicion_is_logged_once_as_long_as_it_lasts(collapses: set[int], caplog):
+    collapses |= {2, 3, 4, 6}
+    Trainer(config(steps=40), pictures()).fit(progress=False)
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert [("step 10" in line, "step 30" in line) for line in warnings] == [(True, False), (False, True)]
+    assert "made up" in warnings[0]
+
+
+def test_a_collapse_stops_the_run_with_everything_saved(collapses: set[int], tmp_path: Path):
+    collapses.add(3)
+    trainer = Trainer(config(steps=40, on_collapse="stop"), pictures(), out=tmp_path)
+    with pytest.raises(CollapseError, match="suspected at step 15: made up"):
+        trainer.fit()
+    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == 15
+    assert not (tmp_path / GOOD).exists()
+
+
+def test_a_run_goes_back_to_its_last_good_checkpoint_with_half_the_learning_rate(collapses: set[int], tmp_path: Path):
+    collapses.add(4)
+    options = config(steps=24, on_collapse="rollback", checkpoint_every=8, ema=0.9, lr_patience=0)
+    trainer = Trainer(options, pictures(), out=tmp_path / "run")
+    trainer.fit(17)
+    (tmp_path / "kept.pt").write_bytes((tmp_path / f"run/{GOOD}/000016.pt").read_bytes())
+    trainer.fit()
+    (rollback,) = trainer.rollbacks
+    assert (rollback["step"], rollback["to"], rollback["alpha"]) == (20, 16, 0)
+    assert "step 20: made up" in rollback["evidence"]
+    assert rollback["lr"] == pytest.approx(options.lr / 2)
+    assert (trainer.step, len(trainer.history.k), len(trainer.readings)) == (24, 24, 4)
+    assert trainer.lr == pytest.approx(options.lr / 2)
+    by_hand = Trainer.resume(tmp_path / "kept.pt", pictures(), out=tmp_path / "hand")
+    by_hand.update.lr = options.lr / 2
+    by_hand.fit()
+    torch.testing.assert_close(state(trainer), state(by_hand), rtol=0, atol=0)
+    torch.testing.assert_close(trainer.sample(), by_hand.sample(), rtol=0, atol=0)
+
+
+def test_a_run_goes_back_with_a_raised_alpha(collapses: set[int], tmp_path: Path):
+    collapses |= {2, 3}
+    options = config(steps=12, on_collapse="rollback", remedy="alpha")
+    trainer = Trainer(options, pictures(), out=tmp_path)
+    trainer.fit()
+    assert [rollback["alpha"] for rollback in trainer.rollbacks] == [0.1, 0.2]
+    assert trainer.lr == pytest.approx(options.lr)
+    assert trainer.config.alpha == trainer.model.alpha == 0.2
+    assert Trainer.resume(tmp_path / CHECKPOINT, pictures(), out=tmp_path).config.alpha == 0.2
+
+
+def test_a_checkpoint_that_did_not_help_is_not_gone_back_to_again(collapses: set[int], tmp_path: Path):
+    collapses |= {4, 5}
+    trainer = Trainer(config(steps=40, on_collapse="rollback", checkpoint_every=8), pictures(), out=tmp_path)
+    trainer.fit(23)
+    assert [rollback["to"] for rollback in trainer.rollbacks] == [16, 8]
+    assert trainer.good == [0, 16], "8 was used up, 16 is a new one"
+    assert trainer.lr == pytest.approx(trainer.config.lr / 4)
+    collapses |= set(range(8, 100))
+    with pytest.raises(CollapseError, match=rf"made up; going back {RETURNS} times did not help"):
+        trainer.fit()
+    assert [rollback["to"] for rollback in trainer.rollbacks[2:]] == [16, *[0] * (RETURNS - 1)]
+    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == trainer.step
+
+
+def test_good_checkpoints_fit_on_the_disk_and_the_first_stays(collapses: set[int], tmp_path: Path, monkeypatch):
+    trainer = Trainer(config(steps=20, on_collapse="rollback", checkpoint_every=4), pictures(), out=tmp_path)
+    monkeypatch.setattr(type(trainer.update), "nbytes", 2**20 * 400)  # of 1024 MiB
+    trainer.fit()
+    assert trainer.good == [0, 16, 20]
+    assert sorted(path.name for path in (tmp_path / GOOD).iterdir()) == ["000000.pt", "000016.pt", "000020.pt"]
+    assert load_checkpoint(tmp_path / GOOD / "000016.pt")["step"] == 16
+
+
+def test_a_state_takes_about_what_the_trainer_thinks(tmp_path: Path):
+    trainer = Trainer(config(n=16, ema=0.9), pictures(), out=tmp_path)
+    trainer.fit(2)
+    assert (tmp_path / CHECKPOINT).stat().st_size == pytest.approx(trainer.update.nbytes, rel=0.05)
+
+
+def test_only_healthy_checkpoints_are_good(collapses: set[int], tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(training, "healthy", lambda readings: len(readings) > 2)
+    trainer = Trainer(config(steps=20, on_collapse="rollback", checkpoint_every=8), pictures(), out=tmp_path)
+    trainer.fit()
+    assert trainer.good == [0, 16]
+
+
+def test_a_loss_that_is_not_finite_is_gone_back_from(collapses: set[int], tmp_path: Path):
+    trainer = Trainer(config(steps=20, on_collapse="rollback", checkpoint_every=8), pictures(), out=tmp_path)
+    trainer.fit(9)
+    with torch.no_grad():
+        next(trainer.model.generator.parameters()).fill_(float("nan"))
+    trainer.fit()
+    assert trainer.history.M.isfinite().all()
+    assert [rollback["to"] for rollback in trainer.rollbacks] == [8]
+    assert "not finite at step 10" in trainer.rollbacks[0]["evidence"]
+
+
+def test_what_a_run_went_back_from_survives_a_stop(collapses: set[int], tmp_path: Path):
+    collapses.add(4)
+    options = config(steps=24, on_collapse="rollback", checkpoint_every=8)
+    trainer = Trainer(options, pictures(), out=tmp_path)
+    trainer.fit(22)
+    resumed = Trainer.resume(tmp_path / CHECKPOINT, pictures(), out=tmp_path)
+    assert (resumed.rollbacks, resumed.good, resumed.readings) == (trainer.rollbacks, trainer.good, trainer.readings)
+    assert resumed.lr == pytest.approx(options.lr / 2)
+
+
+def test_a_stopped_run_can_go_on_with_rollbacks(collapses: set[int], tmp_path: Path):
+    collapses |= {2, 3}
+    options = config(steps=20, on_collapse="stop")
+    trainer = Trainer(options, pictures(), out=tmp_path)
+    with pytest.raises(CollapseError, match="step 10"):
+        trainer.fit()
+    changed = replace(options, on_collapse="rollback", precision="auto")
+    resumed = Trainer.resume(tmp_path / CHECKPOINT, pictures(), config=changed, out=tmp_path)
+    resumed.fit()
+    assert [(rollback["step"], rollback["to"]) for rollback in resumed.rollbacks] == [(15, 10)]
+
+
+def test_a_resumed_run_keeps_its_config(tmp_path: Path):
+    Trainer(config(), pictures(), out=tmp_path).fit(1)
+    with pytest.raises(ValueError, match=r"gamma must stay 0\.5 in a resumed run, got 0\.7; start anew"):
+        Trainer.resume(tmp_path / CHECKPOINT, pictures(), config=config(gamma=0.7))
+
+
+def test_rollbacks_need_a_place():
+    with pytest.raises(ValueError, match="on_collapse='rollback' needs out"):
+        Trainer(config(on_collapse="rollback"), pictures())
