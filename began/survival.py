@@ -166,6 +166,7 @@ def vigils() -> list[Vigil]:
         *both("tenth", "faces", {**FACES, "count": 819}, 3000),
         *both("full", "photographs", PHOTOGRAPHS, 5000),
         *both("tenth", "photographs", {**PHOTOGRAPHS, "count": 1080}, 3500),
+        *(Vigil("rescue", "photographs", "BEGAN", {**PHOTOGRAPHS}, seed, 5000, "lr") for seed in SEEDS),
     ]
 
 
