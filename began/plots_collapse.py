@@ -74,27 +74,36 @@ def _codes(axes: Axes, codes: Tensor) -> None:
     axes.spines[:].set_visible(True)
 
 
-def show_paths(panels: Mapping[str, Iterable[Row]]) -> Figure:
-    """Draw k against coverage at each stop of each run, a line a run with a dot at its end; dashed: k = coverage."""
-    figure, row = plt.subplots(1, len(panels), figsize=(WIDTH, 2.7), sharex=True, sharey=True, squeeze=False)
+def show_paths(
+    panels: Mapping[str, Iterable[Row]], bounds: Mapping[str, tuple[Sequence[float], Sequence[float]]]
+) -> Figure:
+    """Draw k against coverage over training, a line a run with a dot at its end.
+
+    Dashed: the bound on k for each coverage, in the panels that `bounds` names.
+    """
+    figure, row = plt.subplots(1, len(panels), figsize=(WIDTH, 2.7), sharey=True, squeeze=False)
     for axes, (title, rows) in zip(row.flat, panels.items(), strict=True):
         for run in rows:
             pairs = np.array(k_and_coverage(run))
-            colour = line_of(run["model"])["color"]
-            axes.plot(*pairs.T, color=colour, linewidth=0.6, alpha=0.6)
-            axes.plot(*pairs[-1], "o", color=colour, markersize=4, alpha=0.8)
-        axes.plot([0.01, 1], [0.01, 1], "--", color=COLOURS["real"], linewidth=1)
-        axes.set(title=title, xscale="log", yscale="log", xlabel="coverage", ylim=(3e-3, 1))
+            line = line_of(run["model"])
+            axes.plot(*pairs.T, color=line["color"], linewidth=0.6, alpha=0.6)
+            axes.plot(*pairs[-1], line["marker"], color=line["color"], markersize=4, alpha=0.8)
+        axes.plot(*bounds[title], "--", color=COLOURS["real"], linewidth=1)
+        axes.set(title=title, xscale="log", yscale="log", xlabel="coverage", xlim=(0.01, 1), ylim=(1e-3, 1))
     row[0, 0].set_ylabel("k")
     return figure
 
 
 def k_and_coverage(row: Row) -> list[tuple[float, float]]:
-    """Return the coverage at each stop with the mean of k since the stop before."""
+    """Return the means of coverage and of k in eighths of a run, or from stop to stop where there are fewer."""
+    stops, share = np.array(row["stops"]["step"]), np.array(coverage(row))
     step, k = np.array(row["curve"]["step"]), np.array(row["curve"]["k"])
-    stops = [0, *row["stops"]["step"]]
-    means = [k[(step > a) & (step <= b)].mean().item() for a, b in pairwise(stops)]
-    return list(zip(coverage(row), means, strict=True))
+    blocks = np.array_split(np.arange(len(stops)), min(len(stops), 8))
+    ends = [0, *(stops[block[-1]] for block in blocks)]
+    return [
+        (share[block].mean().item(), k[(step > begin) & (step <= end)].mean().item())
+        for block, (begin, end) in zip(blocks, pairwise(ends), strict=True)
+    ]
 
 
 def show_alarms(groups: Mapping[str, Sequence[Row]]) -> Figure:

@@ -140,6 +140,7 @@ class Trainer:
                             self._save()
                         raise
                     self._go_back(error)
+                    bar.n = self.step
             bar.update(self.step - bar.n)
         self._check()
         self._save()
@@ -323,7 +324,8 @@ class Trainer:
         trainer = cls(config, images, device=device, out=out, ranks=ranks)
         trainer._restore(state)
         trainer.seconds = state["seconds"]
-        trainer.rollbacks, trainer.good, trainer._returns = state["rollbacks"], state["good"], state["returns"]
+        trainer.rollbacks, trainer._returns = state["rollbacks"], state["returns"]
+        trainer.good = [step for step in state["good"] if out and trainer._good_path(step).exists()]
         return trainer
 
     def _restore(self, state: dict) -> None:

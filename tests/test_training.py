@@ -292,7 +292,7 @@ def test_a_checkpoint_that_did_not_help_is_not_gone_back_to_again(collapses: set
     collapses |= set(range(8, 100))
     with pytest.raises(CollapseError, match=rf"made up; going back {RETURNS} times did not help"):
         trainer.fit()
-    assert [rollback["to"] for rollback in trainer.rollbacks[2:]] == [16, *[0] * (RETURNS - 1)]
+    assert [rollback["to"] for rollback in trainer.rollbacks[2:]] == [24, 16, *[0] * (RETURNS - 2)]
     assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == trainer.step
 
 
@@ -308,7 +308,7 @@ def test_good_checkpoints_fit_on_the_disk_and_the_first_stays(collapses: set[int
 def test_a_state_takes_about_what_the_trainer_thinks(tmp_path: Path):
     trainer = Trainer(config(n=16, ema=0.9), pictures(), out=tmp_path)
     trainer.fit(2)
-    assert (tmp_path / CHECKPOINT).stat().st_size == pytest.approx(trainer.update.nbytes, rel=0.05)
+    assert (tmp_path / CHECKPOINT).stat().st_size == pytest.approx(trainer.update.nbytes, rel=0.1)
 
 
 def test_only_healthy_checkpoints_are_good(collapses: set[int], tmp_path: Path, monkeypatch):
@@ -337,6 +337,8 @@ def test_what_a_run_went_back_from_survives_a_stop(collapses: set[int], tmp_path
     resumed = Trainer.resume(tmp_path / CHECKPOINT, pictures(), out=tmp_path)
     assert (resumed.rollbacks, resumed.good, resumed.readings) == (trainer.rollbacks, trainer.good, trainer.readings)
     assert resumed.lr == pytest.approx(options.lr / 2)
+    elsewhere = Trainer.resume(tmp_path / CHECKPOINT, pictures(), out=tmp_path / "elsewhere")
+    assert elsewhere.good == []
 
 
 def test_a_stopped_run_can_go_on_with_rollbacks(collapses: set[int], tmp_path: Path):
