@@ -31,30 +31,28 @@ def coverage(row: Row) -> list[float]:
 def collapsed_at(row: Row) -> int | None:
     """Return the step from which on a run's coverage stays below `LOST` to its end, or None: the ground truth.
 
-    Each coverage is the median of that stop and its two neighbours.
+    Each coverage is the median of that stop and its two neighbours. A run that could not go on has collapsed.
     """
     seen = coverage(row)
     smooth = [median(seen[max(i - 1, 0) : i + 2]) for i in range(len(seen))]
-    return _since(row["stops"]["step"], [value < LOST for value in smooth])
+    return _since(row, [value < LOST for value in smooth])
 
 
 def lost_at(row: Row) -> int | None:
     """Return the step from which on samples are no nearer to pictures than one picture would be, or None.
 
-    The Frechet distance of the pixels stays at `ONE_PICTURE` or more to the end, or the run ended with losses that
-    were not finite. Needs no attributes, so it also serves for photographs.
+    The Frechet distance of the pixels stays at `ONE_PICTURE` or more to the end. A run that could not go on is lost.
+    Needs no attributes, so it also serves for photographs.
     """
-    stops = row["stops"]
-    if row["ended"]:
-        return stops["step"][-1]
-    return _since(stops["step"], [not value < ONE_PICTURE for value in stops["pixel_frechet"]])
+    return _since(row, [not value < ONE_PICTURE for value in row["stops"]["pixel_frechet"]])
 
 
-def _since(steps: Sequence[int], bad: Sequence[bool]) -> int | None:
-    """Return the first step of the bad ones at the end."""
+def _since(row: Row, bad: Sequence[bool]) -> int | None:
+    """Return the step of the first of the bad stops at the end."""
+    bad = [*bad[:-1], bad[-1] or bool(row.get("ended"))]
     good = [i for i, is_bad in enumerate(bad) if not is_bad]
     first = good[-1] + 1 if good else 0
-    return steps[first] if first < len(steps) else None
+    return row["stops"]["step"][first] if first < len(bad) else None
 
 
 Detector = Callable[[Row], list[bool]]  # whether it raises an alarm, at each reading of a row

@@ -9,6 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 from scipy import stats
 from torch import Tensor
 
@@ -74,7 +75,14 @@ def show_courses(panels: Mapping[str, Mapping[str, Course]], *, log: bool = Fals
         for name, runs in models.items():
             _draw(axes, runs, STYLES[name]["color"], STYLES[name]["linestyle"])
         axes.set(title=title, xlabel="training step")
-        _scale(axes, log)
+        if log:
+            axes.set_yscale("log")
+            low, high = axes.get_ylim()
+            axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+            axes.yaxis.set_minor_formatter("{x:g}" if high < 100 * low else NullFormatter())
+            axes.yaxis.set_major_formatter("{x:g}")
+        else:
+            axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     _legend(grid[0], next(iter(panels.values())))
     return figure
 
@@ -132,7 +140,7 @@ def show_moment(place: int, samples: Mapping[str, Tensor], courses: Mapping[str,
 
     Samples are uint8 `(E, 8, C, H, W)` by model; `place` counts the stops of `courses`, whose measure `title` names.
     """
-    figure, axes = plt.subplots(1, len(samples) + 1, figsize=(WIDTH, 2.1), width_ratios=[*[1] * len(samples), 0.9])
+    figure, axes = plt.subplots(1, len(samples) + 1, figsize=(WIDTH, 2.2), width_ratios=[*[1] * len(samples), 0.9])
     for picture, (name, blocks) in zip(axes, samples.items(), strict=False):
         show_images(to_unit(blocks.flatten(0, 1)), columns=blocks.shape[1], axes=picture)
         picture.set_title(name, color=STYLES[name]["color"])
@@ -161,13 +169,6 @@ def _draw(axes: Axes, runs: Course, colour: str, line: str) -> None:
     values = runs.values.where(runs.values.isfinite(), torch.nan)
     axes.plot(runs.step, values.T, color=colour, linestyle=line, linewidth=0.5, alpha=0.6)
     axes.plot(runs.step, values.nanmedian(0).values, color=colour, linestyle=line, linewidth=2)
-
-
-def _scale(axes: Axes, log: bool) -> None:
-    if log:
-        axes.set_yscale("log")
-    else:
-        axes.set_ylim(bottom=0)
 
 
 def _legend(axes: Axes, names: Mapping[str, Any], **where: Any) -> None:
