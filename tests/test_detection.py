@@ -69,7 +69,7 @@ def test_a_run_is_lost_where_one_picture_would_do_as_well():
     assert lost_at(row) is None
     row["stops"]["pixel_frechet"][-1] = float("nan")
     assert lost_at(row) == 750
-    row["stops"]["pixel_frechet"][-1] = 0.9
+    row["stops"]["pixel_frechet"][-2:] = [0.6, 0.9]
     assert lost_at({**row, "ended": "a loss is not finite at step 1100"}) == 1000
     assert collapsed_at({**run([GOOD] * 12), "ended": "a loss is not finite"}) == 3000
 
