@@ -34,6 +34,7 @@ COUNT = 500  # samples and held-out pictures in a measurement
 CODES = 6400  # codes of pictures and of samples in a frame, as many as BEGAN-CS, fig. 2 has
 DRAWN = 400  # codes of each that a frame keeps
 SHOWN = 8  # samples kept of a measurement
+PICTURED = ("full", "few", "rate")  # groups whose samples are worth their place in the artifact
 
 
 class Vigil(NamedTuple):
@@ -371,9 +372,11 @@ def keep(rows: Iterable[Row], out: Path, work: Path) -> None:
     for row in rows:
         name = f"{row['data']}/{row['group']}/{row['key']}"
         here = work / name / "left.safetensors"
-        parts = load_file(here) if here.exists() else {}
-        left |= {f"{kind}/{name}": part for kind, part in parts.items()}
-        left |= {key: part for key, part in old.items() if not parts and key.partition("/")[2] == name}
+        if here.exists():
+            parts = {f"{kind}/{name}": part for kind, part in load_file(here).items()}
+        else:  # photographs that are not here now
+            parts = {key: part for key, part in old.items() if key.partition("/")[2] == name}
+        left |= {key: part for key, part in parts.items() if row["group"] in PICTURED or key.startswith("frames")}
     with atomic_write(out / "rows.jsonl") as temporary:
         temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with atomic_write(out / "left.safetensors") as temporary:
@@ -392,7 +395,9 @@ def load_vigils(group: str, data: str | None = None) -> list[Row]:
 
 
 def load_left(kind: str, row: Row) -> Tensor:
-    """Return the samples `(stops, 8, 3, 16, 16)` or the frames `(stops / 2, 2, 400, 2)` that a row's run left."""
-    return load_file(artifacts_folder() / "survival/left.safetensors")[
-        f"{kind}/{row['data']}/{row['group']}/{row['key']}"
-    ]
+    """Return the samples `(stops, 8, 3, 16, 16)` or the frames `(stops / 2, 2, 400, 2)` that a row's run left.
+
+    There are samples of rendered faces in the groups of `PICTURED`, and frames of the runs with seed 0.
+    """
+    left = load_file(artifacts_folder() / "survival/left.safetensors")
+    return left[f"{kind}/{row['data']}/{row['group']}/{row['key']}"]

@@ -147,22 +147,25 @@ def test_runs_are_carried_out_once(small, tmp_path, monkeypatch):
 
 def test_what_is_kept_holds_no_picture_of_photographs(small, tmp_path, monkeypatch):
     monkeypatch.setattr(survival, "load_reader", lambda _: None)
-    photographs = ONE._replace(data="photographs")
-    rows = [*carried_out(ONE, tmp_path / "work"), *carried_out(photographs, tmp_path / "work")]
+    others = [ONE._replace(data="photographs"), ONE._replace(group="tenth", seed=1)]
+    rows = [row for one in (ONE, *others) for row in carried_out(one, tmp_path / "work")]
     out = tmp_path / "survival"
     survival.keep(rows, out, tmp_path / "work")
     monkeypatch.setattr(survival, "artifacts_folder", lambda: tmp_path)
-    assert survival.load_vigils("full") == rows
-    assert survival.load_vigils("full", "photographs") == rows[1:]
-    assert survival.load_vigils("tenth") == []
+    assert survival.load_vigils("full") == rows[:2]
+    assert survival.load_vigils("full", "photographs") == rows[1:2]
+    assert survival.load_vigils("tenth") == rows[2:]
+    assert survival.load_vigils("few") == []
     assert survival.load_left("samples", rows[0]).shape == (2, 8, 3, 16, 16)
     assert survival.load_left("frames", rows[1]).shape == (1, 2, 6, 2)
-    with pytest.raises(KeyError):
-        survival.load_left("samples", rows[1])
+    for row in rows[1:]:
+        with pytest.raises(KeyError):
+            survival.load_left("samples", row)
 
     before = (out / "rows.jsonl").read_text(), (out / "left.safetensors").read_bytes()
     elsewhere = tmp_path / "elsewhere"  # a machine without the photographs keeps their numbers
-    carried_out(ONE, elsewhere)
+    for one in (ONE, others[1]):
+        carried_out(one, elsewhere)
     survival.keep(rows, out, elsewhere)
     assert ((out / "rows.jsonl").read_text(), (out / "left.safetensors").read_bytes()) == before
 
