@@ -180,7 +180,7 @@ def artifact_names() -> list[str]:
 
 
 def benchmark_results(benchmark: str) -> list[dict[str, Any]]:
-    """Return what a benchmark ("step", "agreement" or "data") left in benchmarks/results, oldest first."""
+    """Return what a benchmark ("step", "agreement", "data" or "monitor") left in benchmarks/results, oldest first."""
     folder = artifacts_folder().parent.parent / "benchmarks/results"
     results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     return sorted((r for r in results if r["benchmark"] == benchmark), key=lambda result: result["date"])

@@ -1,6 +1,6 @@
 """The figures of BEGAN-CS: survival curves, measures over training, a sweep of alpha."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
@@ -64,7 +64,7 @@ def show_survival(panels: Mapping[str, Mapping[str, stats.CensoredData]]) -> Fig
                 axes.plot(step[-1], share[-1], "|", color=style["color"], markersize=10, markeredgewidth=2)
         axes.set(title=title, xlabel="training step", xlim=(0, None), ylim=(-0.03, 1.05))
     figure.supylabel("share of runs not lost", fontsize=9)
-    _legend(grid[0], next(iter(panels.values())), loc="lower left")
+    _legend(figure, next(iter(panels.values())))
     return figure
 
 
@@ -83,7 +83,7 @@ def show_courses(panels: Mapping[str, Mapping[str, Course]], *, log: bool = Fals
             axes.yaxis.set_major_formatter("{x:g}")
         else:
             axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
-    _legend(grid[0], next(iter(panels.values())))
+    _legend(figure, next(iter(panels.values())))
     return figure
 
 
@@ -157,9 +157,7 @@ def _panels(count: int, *, sharey: bool = False) -> tuple[Figure, list[Axes]]:
     """Return a figure of panels, three a line, or two where that leaves no gap."""
     columns = 2 if count in (2, 4) else min(count, 3)
     lines = -(-count // columns)
-    figure, grid = plt.subplots(
-        lines, columns, figsize=(WIDTH, 2.3 * lines if columns > 1 else 3.0), squeeze=False, sharey=sharey
-    )
+    figure, grid = plt.subplots(lines, columns, figsize=(WIDTH, 2.2 * lines + 0.3), squeeze=False, sharey=sharey)
     for axes in grid.flat[count:]:
         axes.set_axis_off()
     return figure, list(grid.flat)
@@ -171,8 +169,9 @@ def _draw(axes: Axes, runs: Course, colour: str, line: str) -> None:
     axes.plot(runs.step, values.nanmedian(0).values, color=colour, linestyle=line, linewidth=2)
 
 
-def _legend(axes: Axes, names: Mapping[str, Any], **where: Any) -> None:
+def _legend(figure: Figure, names: Iterable[str]) -> None:
+    """Name the models above all panels, where no line runs."""
     lines = [
         Line2D([], [], color=STYLES[name]["color"], linestyle=STYLES[name]["linestyle"], label=name) for name in names
     ]
-    axes.legend(handles=lines, fontsize=7, **where)
+    figure.legend(handles=lines, loc="outside upper center", ncols=len(lines), fontsize=8)
