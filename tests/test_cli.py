@@ -182,21 +182,30 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path):
 
 @pytest.mark.skipif(not PHOTOGRAPHS.exists(), reason="needs the photographs beside the repository")
 def test_a_run_that_collapses_is_saved_by_going_back(tmp_path: Path, caplog):
-    """At sixty times the usual learning rate every sample is the same; the same seed gets over it with rollbacks."""
-    options = ["--n=4", "--count=512", "--lr=0.03", "--gamma=0.9", "--lr-patience=0", "--steps=1500", "--log-every=100"]
-    lost, saved = tmp_path / "lost", tmp_path / "saved"
-    result = train(lost, *options, "--n-z=64")
-    assert result.exit_code == 0, result.output
-    assert "a mode collapse is suspected at step" in caplog.text
-    result = train(saved, *options, "--n-z=64", "--on-collapse=rollback")
-    assert result.exit_code == 0, result.output
-    records = [load_run(run).record for run in (lost, saved)]
-    spreads = [record["metrics"]["sample_std"] / record["metrics"]["picture_std"] for record in records]
-    assert spreads[0] < 0.05
-    assert spreads[1] > 0.2
+    """At sixty times the usual learning rate samples are all alike or leave the pictures; half of it is survived."""
+    options = [
+        "--count=512",
+        "--n-z=64",
+        "--batch=8",
+        "--lr=0.03",
+        "--lr-patience=0",
+        "--steps=1500",
+        "--log-every=100",
+    ]
+    records = []
+    for out, more in ((tmp_path / "lost", []), (tmp_path / "saved", ["--on-collapse=rollback"])):
+        caplog.clear()
+        result = train(out, *options, *more)
+        assert result.exit_code == 0, result.output
+        assert "a mode collapse is suspected at step" in caplog.text
+        records.append(load_run(out).record)
+    lost, saved = (record["metrics"]["sample_std"] / record["metrics"]["picture_std"] for record in records)
+    assert lost < 0.05 or lost > 2
+    assert 0.1 < saved < 1.5
     assert not records[0]["rollbacks"]
     assert records[1]["rollbacks"][0]["lr"] == pytest.approx(0.015)
-    assert load_checkpoint(saved / CHECKPOINT)["step"] == 1500
+    assert records[0]["config"] == {**records[1]["config"], "on_collapse": "warn"}
+    assert load_checkpoint(tmp_path / "saved" / CHECKPOINT)["step"] == 1500
 
 
 def test_a_collapse_can_stop_a_run_that_then_goes_on_with_rollbacks(tmp_path: Path, monkeypatch):
