@@ -78,8 +78,8 @@ class Trainer:
             raise ValueError(f"images must have the shape {expected} that the config asks for, got {shape}")
         total = len(self.batches.images)
         watched = range(0, total, -(-total // COUNT))  # from all over the set, which may be sorted
-        self.watched = to_unit(torch.stack([self.batches.images[i] for i in watched])).to(self.device)
         self._begin(config)
+        self.watched = to_unit(torch.stack([self.batches.images[i] for i in watched])).to(self.model.equilibrium.k)
         self.step = 0
         self.seconds = 0.0
         self.readings: list[Reading] = []

@@ -18,6 +18,7 @@ RUNS = {
     "began": {},
     "began-cs": {"alpha": 0.1, "norm": "l2", "ema": 0.9, "carry_steps": 30, "flip": True},
     "reference": {"alpha": 0.1, "mode": "reference"},
+    "rollback": {"on_collapse": "rollback"},
 }
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -25,16 +26,19 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 def train_all(folder: Path) -> None:
     """Train each of RUNS in float64, in as many processes as torchrun started."""
+    from began import training
     from began.config import TrainConfig
     from began.datasets import Pictures
-    from began.training import Trainer
 
+    found = iter([None, None, "made up"])
+    training.EVERY = 4  # a reading more often, and a collapse at the third one of the run that goes back
     torch.set_default_dtype(torch.float64)
     pixels = torch.randint(0, 256, (25, 3, 16, 16), generator=torch.Generator().manual_seed(7), dtype=torch.uint8)
     with joined(torch.device("cpu")) as ranks:
         for name, options in RUNS.items():
             config = TrainConfig(size=16, n=4, n_z=8, batch=8, log_every=5, lr=1e-3, k_0=0.1, steps=STEPS, **options)
-            Trainer(config, Pictures(pixels, "noise"), out=folder / name, ranks=ranks).fit()
+            training.suspicion = lambda _, name=name: next(found, None) if name == "rollback" else None
+            training.Trainer(config, Pictures(pixels, "noise"), out=folder / name, ranks=ranks).fit()
 
 
 def test_two_processes_give_the_run_of_one(tmp_path: Path):
@@ -49,6 +53,9 @@ def test_two_processes_give_the_run_of_one(tmp_path: Path):
             torch.testing.assert_close(value, two["model"][key], rtol=1e-10, atol=1e-10)
         for key, value in (one["average"] or {}).items():
             torch.testing.assert_close(value, two["average"][key], rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(one["readings"], two["readings"], rtol=1e-5, atol=1e-5)
+        assert [(back["step"], back["to"]) for back in one["rollbacks"]] == [(12, 0)] * (name == "rollback")
+        assert one["rollbacks"] == two["rollbacks"]
 
 
 def train_command(out: Path, *more: str) -> list[str]:
