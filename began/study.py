@@ -96,8 +96,13 @@ def carry_out(plans: Sequence[Plan], folder: Path, device: torch.device) -> list
             plan, left = open_plans[key]
             open_plans[key] = (plan, left - 1)
             if left == 1:
+                rows[key].sort(key=_place)  # they came as they ended
                 go_on(plan, rows[key])
     return [row for part in rows.values() for row in part]
+
+
+def _place(row: Row) -> tuple[str, str, int]:
+    return row["problem"], json.dumps(row["setting"], sort_keys=True), row["seed"]
 
 
 def _kept(job: Job, stage: str, folder: Path, device: torch.device, advance: Callable[[int], object]) -> list[Row]:
