@@ -1,5 +1,6 @@
-"""Image games whose players move one after the other: EBGAN, WGAN-GP, and BEGAN in either order."""
+"""Image games whose players move one after the other: EBGAN, WGAN-GP, ALI, and BEGAN in either order."""
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
@@ -8,7 +9,7 @@ from torch.nn import functional as F
 
 from began.config import TrainConfig
 from began.losses import Losses, discriminator_loss, reconstruction_loss
-from began.networks import Encoder
+from began.networks import Encoder, Stack
 from began.step import Began, Record, streams
 
 
@@ -34,7 +35,7 @@ class Turns:
         self.critic = self.make_critic(rng)
         for network in (self.model, self.critic):
             network.to(device).to(memory_format=torch.channels_last)
-        self.theta_D, self.theta_G = list(self.critic.parameters()), list(self.model.generator.parameters())
+        self.theta_D, self.theta_G = list(self.critic.parameters()), list(self.makers())
         settings = {"lr": config.lr, "betas": (config.beta1, 0.999), "fused": True}
         self.adam_D, self.adam_G = (
             torch.optim.Adam(self.theta_D, **settings),
@@ -45,6 +46,10 @@ class Turns:
     def make_critic(self, rng: torch.Generator) -> nn.Module:
         """Return the network that plays against G: the autoencoder D."""
         return self.model.discriminator
+
+    def makers(self) -> Iterator[nn.Parameter]:
+        """Iterate over what moves against the critic: theta_G."""
+        return self.model.generator.parameters()
 
     def __call__(self, x: Tensor) -> None:
         """Move the critic once, and G where it is its turn."""
@@ -187,3 +192,60 @@ class WGANGP(Turns):
     def generator_loss(self, v: Tensor) -> Tensor:
         """Return `-E f(v)`."""
         return -self.critic(v).mean()
+
+
+class Pairs(Stack):
+    """ALI's critic: a logit for a pair of an image and a code.
+
+    The image goes through BEGAN's encoder; what comes out meets the code in two linear layers.
+    Shapes: `(B, C, H, W)` and `(B, N_z)` to `(B,)`.
+    """
+
+    def __init__(self, config: TrainConfig):
+        super().__init__(0)
+        self.encode = Encoder(config.size, config.channels, config.n, config.n_z)
+        self.join = nn.Linear(2 * config.n_z, 2 * config.n_z)
+        self.judge = nn.Linear(2 * config.n_z, 1)
+
+    def forward(self, v: Tensor, code: Tensor) -> Tensor:
+        """Return the logits."""
+        return self.judge(F.elu(self.join(torch.cat([F.elu(self.encode(v)), code], 1)))).squeeze(1)
+
+
+class ALI(Turns):
+    """ALI, or BiGAN: the critic tells (x, Enc(x)) from (G(z), z), G and Enc confuse it (Dumoulin 2017, eq. 2).
+
+    `critic: -E log D(x, Enc(x)) - E log(1 - D(G(z), z))`; G and Enc minimise the same with the labels exchanged. Enc
+    is D's encoder in `model` and a function, as in BiGAN (Donahue 2017); ALI's draws from a Gaussian. `tanh` 1 puts
+    Enc's codes into the cube that z is drawn from.
+    """
+
+    knobs: ClassVar = {"tanh": 0}
+
+    def make_critic(self, rng: torch.Generator) -> nn.Module:
+        """Return the critic of pairs."""
+        if self.knob["tanh"]:
+            self.model.discriminator.encode = nn.Sequential(self.model.discriminator.encode, nn.Tanh())
+        critic = Pairs(self.config)
+        critic.initialise(rng)
+        return critic
+
+    def makers(self) -> Iterator[nn.Parameter]:
+        """Iterate over the parameters of G and Enc."""
+        yield from self.model.generator.parameters()
+        yield from self.model.discriminator.encode.parameters()
+
+    def move(self, x: Tensor) -> Record:
+        """Move the critic, then G and Enc on the same batch; the record has the critic's two losses."""
+        z = self.model.noise(len(x), self.rng)
+        v, h = self.model.generator(z), self.model.discriminator.encode(x)
+        loss_real = F.softplus(-self.critic(x, h.detach())).mean()
+        loss_fake = F.softplus(self.critic(v.detach(), z)).mean()
+        self.adam_D.zero_grad()
+        (loss_real + loss_fake).backward()
+        self.adam_D.step()
+        loss = F.softplus(self.critic(x, h)).mean() + F.softplus(-self.critic(v, z)).mean()
+        self.adam_G.zero_grad()
+        loss.backward(inputs=self.theta_G)
+        self.adam_G.step()
+        return self.record(loss_real, loss_fake)
