@@ -2,12 +2,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help book test bench check execute artifacts clean
+.PHONY: help book test bench check execute address artifacts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
-book: $(READY) ## build the book from its stored outputs and print its address
+book: $(READY) ## build the book from its stored outputs and print its address; OFFLINE=1 never asks for a network
 	@$(BIN)/jupyter-book build . -q -W -n --keep-going
 
 # Two chapters at a time, on a thread each: with more threads than cores they mostly wait for each other.
@@ -23,6 +23,9 @@ check: $(READY) ## lint, formatting and types
 execute: $(READY) ## run the chapters and store their outputs; CHAPTERS="01 03" picks some
 	@$(BIN)/python book/execute.py $(CHAPTERS)
 
+address: $(READY) ## change the repository's address everywhere: URL=https://github.com/OWNER/REPO
+	@$(BIN)/python book/address.py $(URL)
+
 artifacts: $(READY) ## train the committed artifacts again; NAME=... picks one
 	@$(BIN)/began artifacts $(NAME)
 
@@ -30,9 +33,15 @@ clean: ## remove the environment and the built book
 	rm -rf .venv _build
 
 # The environment, made again when what it is made from changes. Groups need a pip of 25.1 or later.
+# OFFLINE=1 takes it as it is; the pages and the building of them need no network either way.
+ifdef OFFLINE
+$(READY):
+	@echo "no environment yet, and making one needs the network: run 'make book' once without OFFLINE"; exit 1
+else
 $(READY): pyproject.toml requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Python 3.11 or later is needed; $(PYTHON) is {v[0]}.{v[1]}. Name another: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/pip install --progress-bar on -r requirements.txt --group test --group dev -c constraints.txt
 	@touch $@
+endif

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from began.config import TrainConfig
 from began.datasets import Files, Pictures, open_images, to_unit
-from began.files import atomic_write
+from began.files import atomic_write, readable
 from began.networks import Autoencoder, Decoder
 from began.step import Began, Record
 from began.training import Trainer
@@ -105,7 +106,7 @@ def save_run(trainer: Trainer, folder: Path, *, half: bool = False) -> dict[str,
         dtype = torch.float16 if half else torch.float32
         weights = {key: value.cpu().to(dtype).contiguous() for key, value in network.state_dict().items()}
         with atomic_write(folder / f"{name}.safetensors") as temporary:
-            save_file(weights, temporary)
+            temporary.write_bytes(save(weights))  # `save_file` would leave a temporary of its own at a kill
 
     step, means = windows(history, config.log_every)
     rows = zip(step.tolist(), *(column.tolist() for column in means), strict=True)
@@ -138,24 +139,34 @@ def save_run(trainer: Trainer, folder: Path, *, half: bool = False) -> dict[str,
 def load_run(place: str | Path) -> Run:
     """Load a run's folder, or a committed artifact by its name. No code in the files is run.
 
-    Raises FileNotFoundError where neither is there, ValueError where the weights don't fit the config.
+    Raises FileNotFoundError where neither is there, ValueError, naming the file, where one is damaged or does not fit
+    the config.
     """
     folder = Path(place) if Path(place).is_dir() else artifacts_folder() / place
     if not (folder / "run.json").is_file():
         known = ", ".join(artifact_names()) or "none yet"
         raise FileNotFoundError(f"no finished run at {place}, nor an artifact of that name (there are: {known})")
-    record = json.loads((folder / "run.json").read_text())
-    config = TrainConfig.from_dict(record["config"])
+    with readable(folder / "run.json"):
+        record = json.loads((folder / "run.json").read_text())
+        config = TrainConfig.from_dict(record["config"])
     model = Began(config)
     for name in ("generator", "discriminator"):
-        try:
-            getattr(model, name).load_state_dict(load_file(folder / f"{name}.safetensors"))
-        except Exception as error:  # safetensors has one exception for all, load_state_dict a RuntimeError
-            raise ValueError(f"{folder}/{name}.safetensors does not hold the weights of run.json's config") from error
-    lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
-    history = Record(*(torch.tensor([line[name] for line in lines]) for name in Record._fields))
-    step = torch.tensor([line["step"] for line in lines])
+        load_weights(getattr(model, name), folder / f"{name}.safetensors")
+    with readable(folder / "history.jsonl"):
+        lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+        history = Record(*(torch.tensor([line[name] for line in lines]) for name in Record._fields))
+        step = torch.tensor([line["step"] for line in lines])
     return Run(config, model.generator.eval(), model.discriminator.eval(), step, history, record)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load a network's weights from a safetensors file, which holds no code; ValueError where they are not its own."""
+    try:
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        wrong = f"{path} does not hold the weights of the config beside it ({reason})"
+        raise ValueError(f"{wrong}; make or fetch it again") from error
 
 
 def open_data(config: TrainConfig) -> Pictures | Files:

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR
 from tqdm.auto import tqdm
 
-from began.artifacts import artifacts_folder, provenance
+from began.artifacts import artifacts_folder, load_weights, provenance
 from began.datasets import to_pixels, to_unit
 from began.faces import ATTRIBUTES, render, sample_attributes
-from began.files import atomic_write
+from began.files import atomic_write, readable
 
 CATEGORICAL = [column for column, attribute in enumerate(ATTRIBUTES) if attribute.levels]
 CONTINUOUS = [column for column, attribute in enumerate(ATTRIBUTES) if not attribute.levels]
@@ -194,16 +194,17 @@ def save_reader(reader: Reader, folder: Path) -> None:
 def load_reader(size: int = 16, folder: Path | None = None) -> Reader:
     """Load the reader of pictures of one size: the committed one without a folder. No code in the files is run.
 
-    Raises FileNotFoundError where there is none.
+    Raises FileNotFoundError where there is none, ValueError, naming the file, where one is damaged.
     """
     folder = folder or artifacts_folder() / "attributes"
     if not (folder / f"{size}.json").is_file():
         known = ", ".join(sorted(path.stem for path in folder.glob("*.json"))) or "none"
         raise FileNotFoundError(f"no reader of pictures of size {size} in {folder} (sizes there: {known})")
-    record = json.loads((folder / f"{size}.json").read_text())
-    reader = Reader(ReaderConfig(**record["config"])).to(memory_format=torch.channels_last)
-    reader.load_state_dict(load_file(folder / f"{size}.safetensors"))
-    reader.skill = record["skill"]
+    with readable(folder / f"{size}.json"):
+        record = json.loads((folder / f"{size}.json").read_text())
+        reader = Reader(ReaderConfig(**record["config"])).to(memory_format=torch.channels_last)
+        reader.skill = record["skill"]
+    load_weights(reader, folder / f"{size}.safetensors")
     return reader.eval()
 
 

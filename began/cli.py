@@ -1,4 +1,4 @@
-"""The command line: `began train | sample | sweep | info | artifacts`."""
+"""The command line: `began train | sample | invert | edit | sweep | info | artifacts`."""
 
 import dataclasses
 import json
@@ -8,32 +8,50 @@ import platform
 import shlex
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
 import torch
+from torch import Tensor
 from torchvision.utils import save_image
 
-from began.artifacts import RECIPES, artifact_names, artifacts_folder, load_run, open_data, save_run
-from began.attributes import save_reader, train_reader
+from began import edits
+from began.artifacts import RECIPES, Run, artifact_names, artifacts_folder, generate, load_run, open_data, save_run
+from began.attributes import load_reader, save_reader, train_reader
 from began.collapse import CollapseError
 from began.config import PRESETS, TrainConfig
-from began.files import atomic_write
+from began.datasets import Files, to_unit
+from began.files import atomic_write, explained, locked, readable
+from began.inversions import invert_all
+from began.latents import interpolate, move
 from began.parallel import ALONE, Ranks, joined, lost_contact
 from began.plants import record_all
 from began.rivals import METHODS
+from began.step import out_of_memory
 from began.study import study
 from began.survival import follow_all
 from began.sweeps import MEMBERS, SCORES, Row, Setting, by_setting, combinations, interval, jobs, members, train_job
 from began.toy import PROBLEMS
-from began.training import CHANGEABLE, CHECKPOINT, Trainer, load_checkpoint
+from began.training import (
+    CHANGEABLE,
+    CHECKPOINT,
+    DivergenceError,
+    MemoryLimitError,
+    Trainer,
+    load_checkpoint,
+    usable,
+)
 from began.trials import run_trials
 from began.workers import Workers
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(exists=True, dir_okay=False)
 
 
 class Errors(click.Group):
@@ -43,8 +61,13 @@ class Errors(click.Group):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except (ValueError, OSError, FloatingPointError, CollapseError) as error:
+        except (ValueError, OSError, FloatingPointError, CollapseError, MemoryLimitError, BrokenExecutor) as error:
             raise click.ClickException(str(error)) from error
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            reason = (str(error) or "out of memory").splitlines()[0]
+            raise click.ClickException(f"this does not fit into the memory; ask for less ({reason})") from error
 
 
 def config_options(command: Callable) -> Callable:
@@ -72,12 +95,9 @@ def device_option(command: Callable) -> Callable:
 
 def _device(_ctx: click.Context, _param: click.Parameter, value: str) -> torch.device:
     try:
-        device = torch.device(value)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # an unknown name, or one that is not there
-        reason = str(error).splitlines()[0]
-        raise click.BadParameter(f"{value!r} can't be used here ({reason}); cpu always can") from error
-    return device
+        return usable(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.group(cls=Errors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -88,28 +108,35 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--preset", type=click.Choice(list(PRESETS)), default="began", show_default=True)
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="[began, or that of the run that is resumed]")
 @click.option("--out", type=FOLDER, help="where the run goes  [runs/PRESET-DATA]")
 @click.option("--resume", is_flag=True, help="go on with the run in --out, to --steps if given")
 @device_option
 @config_options
-def train(preset: str, out: Path | None, resume: bool, device: torch.device, **given: Any) -> None:
+def train(preset: str | None, out: Path | None, resume: bool, device: torch.device, **given: Any) -> None:
     """Train a model; Ctrl-C saves and stops, --resume goes on.
 
     On several GPUs: torchrun --nproc-per-node 4 --no-python -- began train ..., the same run as on one.
     """
     changes = {name: value for name, value in given.items() if value is not None}
-    config = TrainConfig.preset(preset, **changes)
-    out = out or Path("runs") / f"{preset}-{config.data.partition(':')[0]}"
+    config = TrainConfig.preset(preset or "began", **changes)
+    out = out or Path("runs") / f"{preset or 'began'}-{config.data.partition(':')[0]}"
     checkpoint = out / CHECKPOINT
     if resume:
-        config = _resumed(checkpoint, changes)
+        of_preset = [name for values in PRESETS.values() for name in values] if preset else []
+        config = _resumed(checkpoint, {name: getattr(config, name) for name in of_preset} | changes)
     elif checkpoint.exists():
         raise click.UsageError(f"{out} holds a run already: --resume goes on with it, another --out starts anew")
-    out.mkdir(parents=True, exist_ok=True)
-    with joined(device) as ranks:
+    with nullcontext() if int(os.environ.get("RANK", "0")) else locked(out), joined(device) as ranks:
+        go_on = f"began train --resume --out {shlex.quote(str(out))} --device {device}"
         trainer = _trainer(config, device, out, ranks)
-        _fit(trainer, out, f"began train --resume --out {shlex.quote(str(out))} --device {device}")
+        try:
+            _fit(trainer, out, go_on)
+        except (OSError, DivergenceError) as error:
+            if not checkpoint.exists():
+                raise
+            remedy = " --on-collapse rollback" if isinstance(error, DivergenceError) else ""
+            raise click.ClickException(f"{error}; go on from the last checkpoint with: {go_on}{remedy}") from error
 
 
 def _trainer(config: TrainConfig, device: torch.device, out: Path, ranks: Ranks = ALONE) -> Trainer:
@@ -147,7 +174,7 @@ def _fit(trainer: Trainer, out: Path, go_on: str, *, half: bool = False) -> None
         return
     if trainer.step < trainer.config.steps:
         click.echo(f"stopped at step {trainer.step}; go on with: {go_on}")
-        raise SystemExit(128 + signal.SIGINT)
+        raise SystemExit(128 + (trainer.stopped_by or signal.SIGINT))
     record = save_run(trainer, out, half=half)
     trainer.save_samples(out / "samples.png")
     click.echo(", ".join(f"{name} {value:.4g}" for name, value in record["metrics"].items()))
@@ -161,11 +188,128 @@ def _fit(trainer: Trainer, out: Path, go_on: str, *, half: bool = False) -> None
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default="samples.png", show_default=True)
 def sample(run: str, count: int, seed: int, out: Path) -> None:
     """Write a grid of samples of a finished run."""
-    images = load_run(run).sample(count, seed)
-    with atomic_write(out) as temporary:
-        columns = max(1, round(count**0.5))
-        save_image(images, temporary, nrow=columns, normalize=True, value_range=(-1, 1), format="png")
+    _write_grid(load_run(run).sample(count, seed), out, max(1, round(count**0.5)))
     click.echo(str(out))
+
+
+def _write_grid(images: Tensor, out: Path, columns: int) -> None:
+    with atomic_write(out) as temporary:
+        save_image(images, temporary, nrow=columns, normalize=True, value_range=(-1, 1), format="png")
+
+
+def _changes(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, float]:
+    try:
+        return {name: float(value) for name, value in (value.split("=") for value in values)}
+    except ValueError as error:
+        raise click.BadParameter(f"{', '.join(values)}: NAME=NUMBER is needed, as in 12=3") from error
+
+
+@main.command()
+@click.option("--run", required=True, help="folder of a finished run, or the name of an artifact")
+@click.option(
+    "--image", "images", type=FILE, multiple=True, required=True, help="a picture of yours; give it again for more"
+)
+@click.option("--iterations", type=click.IntRange(0), default=1000, show_default=True, help="0: G(Enc(x)), in one shot")
+@click.option(
+    "--restarts", type=click.IntRange(0), default=0, show_default=True, help="random codes to start from as well"
+)
+@click.option("--bound", type=click.FloatRange(0, min_open=True), help="keep each number of z in [-bound, bound]")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default="inverted.png", show_default=True)
+@device_option
+def invert(
+    run: str,
+    images: tuple[str, ...],
+    iterations: int,
+    restarts: int,
+    bound: float | None,
+    out: Path,
+    device: torch.device,
+) -> None:
+    """Find codes z* from which G redraws pictures, and write them beside --out, where `began edit` takes them from.
+
+    The search starts at Enc(x). --out shows each picture, the one shot G(Enc(x)), and G(z*).
+    """
+    loaded = _on(load_run(run), device)
+    files = Files(list(images), "", loaded.config.size, loaded.config.channels)
+    x = to_unit(torch.stack([files[i] for i in range(len(files))]).to(device))
+    found = edits.invert(loaded, x, iterations=iterations, restarts=restarts, bound=bound)
+    codes = out.with_suffix(".safetensors")
+    edits.save_codes(codes, found.z, images)
+    with torch.no_grad():
+        one_shot = loaded.generator(loaded.discriminator.encode(x))
+    columns = torch.stack([x, one_shot, generate(loaded.generator, found.z)], 1)
+    _write_grid(columns.flatten(0, 1), out, 3)
+    for name, error in zip(images, found.error.tolist(), strict=True):
+        click.echo(f"{name}: error {error:.4f}")
+    click.echo(f"{out}: the pictures, in one shot, and as found; {codes}: their codes")
+
+
+@main.command()
+@click.option("--run", required=True, help="the run that the codes were found with")
+@click.option("--codes", required=True, type=FILE, help="what began invert wrote")
+@click.option(
+    "--dimension", "dimensions", callback=_changes, multiple=True, metavar="I=VALUE", help="set a number of z"
+)
+@click.option(
+    "--attribute",
+    "attributes",
+    callback=_changes,
+    multiple=True,
+    metavar="NAME=AMOUNT",
+    help="change an attribute of a rendered face by so much and hold the others",
+)
+@click.option("--toward", type=FILE, help="codes of pictures that have something")
+@click.option("--away", type=FILE, help="codes of pictures that do not")
+@click.option("--amount", type=float, default=1.0, show_default=True, help="how far to go from --away to --toward")
+@click.option("--frames", type=click.IntRange(2), default=5, show_default=True, help="from the picture to its change")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default="edited.png", show_default=True)
+@device_option
+def edit(
+    run: str,
+    codes: str,
+    dimensions: dict[str, float],
+    attributes: dict[str, float],
+    toward: str | None,
+    away: str | None,
+    amount: float,
+    frames: int,
+    out: Path,
+    device: torch.device,
+) -> None:
+    """Change pictures through their codes, and write the way there, a row a picture.
+
+    --toward and --away add the difference of two mean codes: of people who smile and people who don't, for instance.
+    """
+    loaded = _on(load_run(run), device)
+    n_z = loaded.config.n_z
+    z = edits.load_codes(codes, n_z).z
+    changed = z.clone()
+    if (toward is None) != (away is None):
+        raise click.UsageError("--toward and --away need each other")
+    if not (dimensions or attributes or toward):
+        raise click.UsageError("nothing to change: give --dimension, --attribute, or --toward and --away")
+    for name, value in dimensions.items():
+        if not (name.isdecimal() and int(name) < n_z):
+            raise click.BadParameter(f"{name!r} is not a dimension: 0 to {n_z - 1} are", param_hint="--dimension")
+        changed[:, int(name)] = value
+    if toward is not None and away is not None:
+        ends = (edits.load_codes(path, n_z).z.mean(0) for path in (toward, away))
+        changed += amount * (next(ends) - next(ends))
+    if attributes:
+        names, slopes = edits.attribute_slopes(loaded, load_reader())
+        if unknown := [name for name in attributes if name not in names]:
+            message = f"{unknown[0]!r} can't be read as a number off these faces; can: {', '.join(names)}"
+            raise click.BadParameter(message, param_hint="--attribute")
+        changed += move(slopes, torch.tensor([attributes.get(name, 0.0) for name in names]))
+    way = interpolate(z, changed, frames).transpose(0, 1).flatten(0, 1)
+    _write_grid(generate(loaded.generator, way.to(device)), out, frames)
+    step, length = (part.norm(dim=1).mean().item() for part in (changed - z, z))
+    click.echo(f"{out}: codes of length {length:.1f} moved by {step:.1f}")
+
+
+def _on(run: Run, device: torch.device) -> Run:
+    """Return a run whose networks are on a device."""
+    return dataclasses.replace(run, generator=run.generator.to(device), discriminator=run.discriminator.to(device))
 
 
 def knob_options(command: Callable) -> Callable:
@@ -218,6 +362,7 @@ def sweep(
     varied = {name: values for name, values in given.items() if values is not None}
     runs = [(setting, seed) for setting in combinations(varied) for seed in range(seeds)]
     jobs(method, problem, steps, runs, MEMBERS)  # refuses what can't be run before any is
+    click.get_current_context().with_resource(locked(out.parent, f".{out.name}.lock"))
     rows = [row for row in _rows(out, method, problem, steps) if (row["setting"], row["seed"]) in runs]
     there = [(row["setting"], row["seed"]) for row in rows]
     missing = [run for run in runs if run not in there]
@@ -232,9 +377,8 @@ def sweep(
                 write("".join(f"{value:14.4g}" for value in (*map(setting.get, varied), *means)))
 
     show(click.echo)
-    out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with Workers(device) as workers, out.open("a") as file:
+        with explained(out), Workers(device) as workers, out.open("a") as file:
             for job in jobs(method, problem, steps, missing, members(len(missing), workers)):
                 workers.call(train_job, job)
             for found in workers.finished():
@@ -250,7 +394,13 @@ def sweep(
 
 def _rows(file: Path, method: str, problem: str, steps: int) -> list[Row]:
     """Return what an earlier sweep left of the same runs."""
-    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    text = file.read_text() if file.exists() else ""
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:  # a kill, or a full disk, has cut the last line off
+        with atomic_write(file) as temporary:
+            temporary.write_text(whole)
+    with readable(file):
+        rows = [json.loads(line) for line in whole.splitlines()]
     return [row for row in rows if (row["method"], row["problem"], row["steps"]) == (method, problem, steps)]
 
 
@@ -276,7 +426,7 @@ def _can_go_on(checkpoint: Path, config: TrainConfig) -> bool:
     return run == config and state["step"] < config.steps
 
 
-STUDIES = ("toy", "attributes", "trials", "controller", "survival")
+STUDIES = ("toy", "attributes", "trials", "controller", "survival", "inversions")
 
 
 @main.command()
@@ -285,7 +435,7 @@ STUDIES = ("toy", "attributes", "trials", "controller", "survival")
     "--photographs",
     type=FOLDER,
     default="data/photographs",
-    help="of trials and survival: a folder of pictures of yours",
+    help="of trials, survival and inversions: a folder of pictures of yours",
 )
 @device_option
 def artifacts(names: tuple[str, ...], photographs: Path, device: torch.device) -> None:
@@ -295,6 +445,11 @@ def artifacts(names: tuple[str, ...], photographs: Path, device: torch.device) -
     """
     for name in names or (*RECIPES, *STUDIES):
         out, work = artifacts_folder() / name, Path("runs/artifacts") / name
+        # not in `work`, which may be removed
+        click.get_current_context().with_resource(locked(work.parent, f".{name}.lock"))
+        with explained(out):  # before the work is done, not after
+            out.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=out).close()
         if name == "toy":
             study(out, work, device)
         elif name == "attributes":
@@ -305,6 +460,8 @@ def artifacts(names: tuple[str, ...], photographs: Path, device: torch.device) -
             record_all(out, work, device)
         elif name == "survival":
             follow_all(out, work, photographs, device)
+        elif name == "inversions":
+            invert_all(out, work, photographs, device)
         else:
             config = RECIPES[name]
             if not _can_go_on(work / CHECKPOINT, config):

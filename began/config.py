@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args, get_origin
 
@@ -97,6 +98,12 @@ class TrainConfig:
     def from_json(cls, text: str) -> Self:
         """Make a config from what `to_json` wrote; ValueError as in construction."""
         return cls.from_dict(json.loads(text))
+
+    def differences(self, other: Self, but: Collection[str] = ()) -> Iterator[tuple[str, Any, Any]]:
+        """Yield each field that differs, with its value here and in another config; those in `but` may."""
+        for name, value in self.to_dict().items():
+            if name not in but and getattr(other, name) != value:
+                yield name, value, getattr(other, name)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dictionary."""

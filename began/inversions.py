@@ -40,8 +40,8 @@ SHORT = 2000
 RESTARTS, RESTARTED = 4, 500
 IMAGES = 48  # searched for
 MANY = 1000  # encoded in one shot
-PAIRS, FRAMES = 24, 11  # interpolated
-SHOWN = 8  # of them, and of the pairs, kept for the eye
+FRAMES = 11  # of a walk from one image to the next
+SHOWN, WALKS = 8, 2  # images and walks kept for the eye
 BASES = 32  # codes that are swept
 SAMPLES = 3000  # on which attributes are regressed
 RANGES = (1.0, 3.0, 5.0)  # of sweeps: the cube that z is drawn from, and up to 5 as in BEGAN-CS 4.7
@@ -196,7 +196,6 @@ def errors(model: Began, held_out: Tensor, train: Tensor, found: dict[str, Found
         "one_shot_many": error_of(generate(G, encoded(model, many)), many),
         "autoencoder": error_of(D(x), x),
         "mean": error_of(to_unit(train).mean(0).expand_as(x), x),
-        "random": error_of(generate(G, model.noise(len(x), torch.Generator().manual_seed(1))), x),
     }
     if not found:
         return row
@@ -221,7 +220,7 @@ def paths(model: Began, x: Tensor, codes: dict[str, Tensor], reader: Reader | No
 
     step: the largest of the steps over their mean, 1 where the way is even; length: their sum over the distance of the
     ends; sharpness: of the frame half-way, over that of the ends; for rendered faces the distance to the nearest face,
-    half-way and at the ends. Frames: uint8 `(ways, SHOWN, FRAMES, C, H, W)`.
+    half-way and at the ends. Frames: uint8 `(ways, WALKS, FRAMES, C, H, W)`.
     """
     row, frames = {}, []
     ways = {"pixels": interpolate(x[0::2], x[1::2], FRAMES)}
@@ -246,7 +245,7 @@ def paths(model: Began, x: Tensor, codes: dict[str, Tensor], reader: Reader | No
                     "nearest_middle": nearest_face(to_pixels(middle), reader).distance.mean().item(),
                     "nearest_ends": nearest_face(to_pixels(ends), reader).distance.mean().item(),
                 }
-        frames.append(to_pixels(way[:, :SHOWN].transpose(0, 1).flatten(0, 1)).unflatten(0, (SHOWN, FRAMES)))
+        frames.append(to_pixels(way[:, :WALKS].transpose(0, 1).flatten(0, 1)).unflatten(0, (WALKS, FRAMES)))
     return row, torch.stack(frames)
 
 

@@ -98,7 +98,7 @@ def interpolate(a: Tensor, b: Tensor, count: int, *, spherical: bool = False) ->
     angle = torch.cosine_similarity(a, b, -1).clamp(-1, 1).acos()[..., None]
     turn = angle.sin()
     arc = (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / turn
-    return torch.where(turn.abs() > 1e-4, arc, line)
+    return torch.where(turn.abs() > 1e-3, arc, line)
 
 
 def sweep(z: Tensor, direction: Tensor, values: Tensor) -> Tensor:

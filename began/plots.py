@@ -610,7 +610,8 @@ def show_measures(
     for axes in grid[-1]:
         axes.set_xlabel("gamma")
     if len(data) > 1:
-        grid[0, 0].legend(fontsize=7)
+        handles = grid[0, 0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside upper center", ncols=len(data), fontsize=7)
     return figure
 
 

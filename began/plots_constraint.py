@@ -105,7 +105,7 @@ def show_variances(
     for name, (epoch, *both) in published.items():
         for values, line in zip(both, SETS.values(), strict=True):
             last.plot(epoch, values, line, marker=STYLES[name]["marker"], markersize=4, color=STYLES[name]["color"])
-    last.set(title="BEGAN-CS, fig. 2", xlabel="epoch", yscale="log")
+    last.set(title="the paper, fig. 2", xlabel="epoch", yscale="log")
     grid[0].set_ylabel("variance of the codes")
     lines = [
         *(Line2D([], [], color=STYLES[name]["color"], label=name) for name in published),

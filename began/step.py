@@ -332,6 +332,39 @@ def settled(config: TrainConfig, device: torch.device, ranks: Ranks = ALONE) -> 
     return replace(config, precision=best)
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error, or one behind it, says that there is not enough memory; a CPU's has no class of its own."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error):
+        return True
+    behind = error.__cause__ or error.__context__
+    return behind is not None and out_of_memory(behind)
+
+
+def fitting_batch(config: TrainConfig, device: torch.device, ranks: Ranks = ALONE) -> int:
+    """Return the first of a half, a quarter, ... of a config's batch that fits into the free memory; 0 if none does.
+
+    Each is tried, by updates of a model of its own; with several `ranks`, by this process's part.
+    """
+    batch = config.batch // ranks.count // 2
+    while batch and not _fits(replace(config, batch=batch, compile=False), device):
+        batch //= 2
+    return batch * ranks.count
+
+
+def _fits(config: TrainConfig, device: torch.device) -> bool:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    try:
+        update = Update(replace(config, log_every=WARM_UP + 1), device)
+        x = torch.zeros(config.batch, config.channels, config.size, config.size, device=device)
+        for _ in range(WARM_UP + 1):  # the second has Adam's moments beside it, the last is a graph
+            update(x)
+        update.read()
+    except (RuntimeError, MemoryError):  # oneDNN and cuDNN have words of their own for a lack of memory
+        return False
+    return True
+
+
 def seconds_a_step(config: TrainConfig, device: torch.device, steps: int = 20) -> float:
     """Return the mean time of `steps` updates after a warm-up; infinity where a loss is not finite or memory ends."""
     once = replace(config, log_every=steps + 2 * WARM_UP, compile=False)

@@ -1,11 +1,13 @@
 """The loop around the step: progress, history, sample grids, checkpoints, and how it stops."""
 
+import gc
 import logging
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -20,12 +22,14 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from began.collapse import COUNT, EVERY, CollapseError, Reading, healthy, read, suspicion
 from began.config import TrainConfig
 from began.datasets import Batches, Files, Pictures, to_unit
-from began.files import atomic_write, link
+from began.files import atomic_write, link, locked, readable, remove_unfinished
 from began.parallel import ALONE, Ranks
-from began.step import Began, Record, Update
+from began.step import Began, Record, Update, fitting_batch, out_of_memory
 
 logger = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
+PARTS = {"config", "device", "step", "seconds", "plateau", "model", "optimizer", "scaler", "average", "rng"}
+PARTS |= {"history", "readings", "rollbacks", "good", "returns"}
 GOOD = "good"  # the folder of checkpoints to go back to
 CHANGEABLE = ("steps", "on_collapse", "remedy", "good_mib")  # in a resumed run
 RETURNS = 6  # how often a run goes back without a new good checkpoint in between: its learning rate is then 1/64
@@ -33,6 +37,10 @@ RETURNS = 6  # how often a run goes back without a new good checkpoint in betwee
 
 class DivergenceError(FloatingPointError):
     """A loss is no longer a finite number."""
+
+
+class MemoryLimitError(MemoryError):
+    """A step takes more memory than there is."""
 
 
 class Trainer:
@@ -46,7 +54,8 @@ class Trainer:
     Every `collapse.EVERY` steps a `Reading` is taken; `readings` holds them. A suspected collapse is logged; with
     `on_collapse="stop"` it ends the run, with "rollback" the run goes on from its last good checkpoint with the
     config's remedy (BEGAN 3.4.1 halves the learning rate), and `rollbacks` tells of it. Raises ValueError where images
-    and config disagree, ranks do not divide the batch, or a rollback has no `out` to go back to.
+    and config disagree, ranks do not divide the batch, the device can't be used, or a rollback has no `out` to go back
+    to.
     """
 
     update_of: ClassVar[type[Update]] = Update
@@ -62,7 +71,7 @@ class Trainer:
     ):
         if config.on_collapse == "rollback" and out is None:
             raise ValueError("on_collapse='rollback' needs out, a folder for the checkpoints to go back to")
-        self.device, self.ranks, self.folder = torch.device(device), ranks, out
+        self.device, self.ranks, self.folder = usable(device), ranks, out
         self.out = out if ranks.rank == 0 else None
         self.batches = Batches(
             images,
@@ -82,6 +91,7 @@ class Trainer:
         self.watched = to_unit(torch.stack([self.batches.images[i] for i in watched])).to(self.model.equilibrium.k)
         self.step = 0
         self.seconds = 0.0
+        self.stopped_by: int | None = None  # the signal that ended the last `fit`
         self.readings: list[Reading] = []
         self.rollbacks: list[dict[str, Any]] = []
         self.good: list[int] = []  # the steps of the checkpoints in `out/good`
@@ -116,10 +126,18 @@ class Trainer:
         """Train up to step `steps` (`config.steps` if None) and return the history, with a progress bar if asked.
 
         Ctrl-C or SIGTERM ends the loop after the step in flight (with several ranks, at the next reading of the
-        history), with everything saved. Raises DivergenceError, naming the step, when a loss is no longer finite; the
-        last checkpoint is kept. Raises CollapseError with the evidence, everything saved, where a collapse is to stop
-        the run, or where going back did not help.
+        history), with everything saved; `stopped_by` is then its number. The last checkpoint is kept where it raises
+        DivergenceError, naming the step, because a loss is no longer finite; MemoryLimitError, naming a batch that was
+        found to fit; or OSError, naming a file that can't be written. Raises BlockingIOError at once where another run
+        trains in `out`; CollapseError with the evidence, everything saved, where a collapse is to stop the run, or
+        where going back did not help.
         """
+        with locked(self.out) if self.out else nullcontext():
+            if self.out:
+                remove_unfinished(self.out)
+            return self._fit(steps, progress)
+
+    def _fit(self, steps: int | None, progress: bool) -> Record:
         goal = self.config.steps if steps is None else steps
         self._start = time.monotonic() - self.seconds
         silent = not progress or self.ranks.rank > 0
@@ -131,7 +149,7 @@ class Trainer:
             tqdm(total=goal, initial=self.step, unit="step", desc=self.config.data, disable=silent) as bar,
             logging_redirect_tqdm(),
         ):
-            while self.step < goal and not self._agreed(stopped.is_set()):
+            while self.step < goal and not self._agreed(bool(stopped)):
                 try:
                     self._train(goal, stopped, bar)
                 except (CollapseError, DivergenceError) as error:
@@ -142,17 +160,18 @@ class Trainer:
                     self._go_back(error)
                     bar.n = self.step
             bar.update(self.step - bar.n)
+        self.stopped_by = next(iter(stopped), None)
         self._check()
         self._save()
         return self.history
 
-    def _train(self, goal: int, stopped: threading.Event, bar: tqdm) -> None:
+    def _train(self, goal: int, stopped: list[int], bar: tqdm) -> None:
         """Train up to step `goal`, or until told to stop; CollapseError where a collapse is more than worth a line."""
         config = self.config
         for x in self.batches.starting_at(self.step):
-            if self.step >= goal or self._agreed(stopped.is_set()):
+            if self.step >= goal or self._agreed(bool(stopped)):
                 return
-            self.update(x)
+            self._update(x)
             self.step += 1
             self.seconds = time.monotonic() - self._start
             if self.step % config.log_every == 0:
@@ -165,6 +184,21 @@ class Trainer:
                 self._save()
                 if config.on_collapse == "rollback" and healthy(self.readings):
                     self._keep()
+
+    def _update(self, x: Tensor) -> None:
+        try:
+            self.update(x)
+            return
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            reason = (str(error) or "out of memory").splitlines()[0]
+        # only here, with the error gone, is the memory free that its frames held
+        gc.collect()
+        batch = fitting_batch(self.config, self.device, self.ranks)
+        advice = f"a batch of {batch} does" if batch else "not even one picture does: try a smaller size or n"
+        what = f"batch {self.config.batch} at size {self.config.size}, n {self.config.n}"
+        raise MemoryLimitError(f"{what} does not fit into the memory of {self.device}; {advice} ({reason})")
 
     def _watch(self) -> None:
         """Take a reading, and judge what there is; CollapseError unless a warning is enough."""
@@ -218,7 +252,12 @@ class Trainer:
         if config.remedy == "alpha":
             config = replace(config, alpha=max(0.1, 2 * config.alpha))
         self._begin(config)
-        self._restore(load_checkpoint(self._good_path(step)))
+        path = self._good_path(step)
+        state = load_checkpoint(path)
+        was = TrainConfig.from_dict(state["config"])
+        for name, value, other in was.differences(self.config, (*CHANGEABLE, "alpha")):
+            raise ValueError(f"{path} is of another run: its {name} is {value!r}, not {other!r}")
+        self._restore(path, state)
         if config.remedy == "lr":
             self.update.lr = lr / 2
         self._suspicion = None
@@ -291,8 +330,8 @@ class Trainer:
             "good": self.good,
             "returns": self._returns,
         }
-        with atomic_write(path) as temporary:
-            torch.save(state, temporary)
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            torch.save(state, file)  # to a name, torch would not say why it failed
 
     @classmethod
     def resume(
@@ -318,19 +357,23 @@ class Trainer:
         config = config or was
         if config.precision == "auto":
             config = replace(config, precision=was.precision)
-        for name, value in was.to_dict().items():
-            if name not in CHANGEABLE and (other := getattr(config, name)) != value:
-                raise ValueError(f"{name} must stay {value!r} in a resumed run, got {other!r}; start anew")
+        for name, value, other in was.differences(config, CHANGEABLE):
+            raise ValueError(f"{name} must stay {value!r} in a resumed run, got {other!r}; start anew")
         trainer = cls(config, images, device=device, out=out, ranks=ranks)
-        trainer._restore(state)
+        trainer._restore(path, state)
         trainer.seconds = state["seconds"]
         trainer.rollbacks, trainer._returns = state["rollbacks"], state["returns"]
         trainer.good = [step for step in state["good"] if out and trainer._good_path(step).exists()]
         return trainer
 
-    def _restore(self, state: dict) -> None:
-        self.update.load_state_dict(state)
-        self.plateau.load_state_dict(state["plateau"])
+    def _restore(self, path: Path, state: dict) -> None:
+        try:
+            self.update.load_state_dict(state)
+            self.plateau.load_state_dict(state["plateau"])
+        except (RuntimeError, LookupError, TypeError, ValueError) as error:
+            if out_of_memory(error):
+                raise
+            raise ValueError(f"{path} does not hold the weights of its own config{_instead(path)}") from error
         self._rows = state["history"].T
         self.step = self._checked = state["step"]
         self.readings = [Reading(*row) for row in state["readings"].tolist()]
@@ -344,20 +387,43 @@ def load_checkpoint(path: Path) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of how a file was made that is refused anyway
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch has no class of its own for files that it can't read
-        raise ValueError(f"{path} is not a checkpoint that can be read: {str(error).splitlines()[0]}") from error
-    if not isinstance(state, dict) or not {"config", "device", "step", "model", "readings"} <= state.keys():
-        raise ValueError(f"{path} is not a checkpoint of a training run")
+        if out_of_memory(error):
+            raise
+        reason = str(error) if isinstance(error, OSError) else "cut off, damaged, or of another kind; nothing in it ran"
+        raise ValueError(f"{path} is not a checkpoint that can be read ({reason}){_instead(path)}") from error
+    if not isinstance(state, dict) or not state.keys() >= PARTS:
+        raise ValueError(f"{path} is not a checkpoint of a training run{_instead(path)}")
+    with readable(path):
+        TrainConfig.from_dict(state["config"])
     return state
 
 
+def _instead(path: Path) -> str:
+    """Say what to do about a checkpoint that is of no use."""
+    *_, last = [None, *sorted((path.parent / GOOD).glob("*.pt"))]
+    return f"; copy {last} over it, or start anew" if last else "; start anew, in another folder or without this file"
+
+
+def usable(device: str | torch.device) -> torch.device:
+    """Return a device that can be computed on here; ValueError for an unknown name, or one that is not there."""
+    try:
+        found = torch.device(device)
+        torch.zeros(1, device=found).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {str(device)!r} can't be used here ({reason}); cpu always can") from error
+    return found
+
+
 @contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGINT and SIGTERM set instead of ending the program; only the main thread receives them."""
-    stopped = threading.Event()
+def stop_signals() -> Iterator[list[int]]:
+    """Yield a list that SIGINT and SIGTERM join instead of ending the program; only the main thread receives them."""
+    stopped: list[int] = []
     signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    previous = {number: signal.signal(number, lambda *_: stopped.set()) for number in signals}
+    previous = {number: signal.signal(number, lambda number, _: stopped.append(number)) for number in signals}
     try:
         yield stopped
     finally:

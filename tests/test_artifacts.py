@@ -60,13 +60,9 @@ def test_half_precision_halves_the_weights_and_keeps_the_pictures(tmp_path: Path
     )
 
 
-def test_a_run_that_is_not_there_or_does_not_fit_is_named(tmp_path: Path):
+def test_a_run_that_is_not_there_is_named():
     with pytest.raises(FileNotFoundError, match="no finished run at nowhere"):
         load_run("nowhere")
-    save_run(trained(), tmp_path)
-    (tmp_path / "generator.safetensors").write_bytes(b"\x80\x04 a pickle, say")
-    with pytest.raises(ValueError, match=r"generator\.safetensors does not hold the weights"):
-        load_run(tmp_path)
 
 
 def test_the_statistics_by_hand():

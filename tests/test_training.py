@@ -17,7 +17,7 @@ from began import training
 from began.collapse import CollapseError
 from began.config import TrainConfig
 from began.datasets import Pictures, open_images
-from began.training import CHECKPOINT, GOOD, RETURNS, DivergenceError, Trainer, load_checkpoint
+from began.training import CHECKPOINT, GOOD, RETURNS, Trainer, load_checkpoint
 
 SMALL = {"size": 16, "n": 4, "gamma": 0.5, "lambda_k": 1e-3, "n_z": 8, "batch": 4, "log_every": 5, "steps": 12}
 
@@ -101,27 +101,6 @@ def test_sigint_ends_the_loop_with_everything_saved(tmp_path: Path):
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path: Path):
-    trainer = Trainer(config(steps=20, checkpoint_every=5, sample_every=5), pictures(), out=tmp_path)
-    trainer.fit(7)
-    with torch.no_grad():
-        next(trainer.model.generator.parameters()).fill_(float("nan"))
-    with pytest.raises(DivergenceError, match="step 8"):
-        trainer.fit()
-    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == 7
-    assert (tmp_path / "samples/000005.png").stat().st_size > 0
-
-
-def test_a_loss_that_is_not_finite_is_seen_between_readings_too(tmp_path: Path):
-    trainer = Trainer(config(log_every=100, steps=3), pictures(), out=tmp_path)
-    trainer.fit(1, progress=False)
-    with torch.no_grad():
-        next(trainer.model.generator.parameters()).fill_(float("nan"))
-    with pytest.raises(DivergenceError, match="step 2"):
-        trainer.fit(progress=False)
-    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == 1
-
-
 def test_a_run_stays_on_its_kind_of_device(tmp_path: Path):
     Trainer(config(), pictures(), out=tmp_path).fit(1)
     state = load_checkpoint(tmp_path / CHECKPOINT)
@@ -162,36 +141,6 @@ def test_pictures_are_mirrored_where_the_config_says_so():
     mirrored = [torch.equal(a, b.flip(2)) for a, b in zip(plain, flipped, strict=True)]
     assert all(a or b for a, b in zip(same, mirrored, strict=True))
     assert any(mirrored)
-
-
-class Trap:
-    """Runs code when it is unpickled."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __reduce__(self):
-        return (Path.touch, (self.path,))
-
-
-def test_files_that_are_no_checkpoints_are_refused_and_run_no_code(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
-        load_checkpoint(tmp_path / "none.pt")
-    (tmp_path / "text.pt").write_text("hello")
-    with pytest.raises(ValueError, match=r"text\.pt is not a checkpoint"):
-        load_checkpoint(tmp_path / "text.pt")
-    torch.save({"step": 1}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match=r"other\.pt is not a checkpoint"):
-        load_checkpoint(tmp_path / "other.pt")
-    torch.save(Trap(tmp_path / "ran"), tmp_path / "trap.pt")
-    with pytest.raises(ValueError, match=r"trap\.pt is not a checkpoint"):
-        load_checkpoint(tmp_path / "trap.pt")
-    assert not (tmp_path / "ran").exists()
-    Trainer(config(), pictures(), out=tmp_path).fit(1)
-    whole = (tmp_path / CHECKPOINT).read_bytes()
-    (tmp_path / "half.pt").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"half\.pt is not a checkpoint"):
-        load_checkpoint(tmp_path / "half.pt")
 
 
 @pytest.fixture
@@ -351,12 +300,6 @@ def test_a_stopped_run_can_go_on_with_rollbacks(collapses: set[int], tmp_path: P
     resumed = Trainer.resume(tmp_path / CHECKPOINT, pictures(), config=changed, out=tmp_path)
     resumed.fit()
     assert [(rollback["step"], rollback["to"]) for rollback in resumed.rollbacks] == [(15, 10)]
-
-
-def test_a_resumed_run_keeps_its_config(tmp_path: Path):
-    Trainer(config(), pictures(), out=tmp_path).fit(1)
-    with pytest.raises(ValueError, match=r"gamma must stay 0\.5 in a resumed run, got 0\.7; start anew"):
-        Trainer.resume(tmp_path / CHECKPOINT, pictures(), config=config(gamma=0.7))
 
 
 def test_rollbacks_need_a_place():

@@ -7,7 +7,7 @@ from torch import nn
 from began.config import TrainConfig
 from began.losses import reconstruction_loss
 from began.step import Update
-from began.turns import EBGAN, WGANGP, AlternatingBEGAN, Turns
+from began.turns import ALI, EBGAN, WGANGP, AlternatingBEGAN, Turns
 
 GAMES = [AlternatingBEGAN, EBGAN, WGANGP]
 
@@ -194,3 +194,24 @@ def test_games_play_on_cuda(kind: type[Turns]):
 def test_an_unknown_knob_is_named(kind: type[Turns]):
     with pytest.raises(ValueError, match=rf"{kind.__name__} has no temperature; it has "):
         kind(config(), temperature=2.0)
+
+
+@pytest.mark.parametrize("tanh", [0, 1])
+def test_ali_plays_its_two_losses_and_moves_g_with_enc(tanh: int):
+    game, x = ALI(config(lr=1e-12), tanh=tanh), batch()
+    rng = torch.Generator()
+    rng.set_state(game.rng.get_state())
+    z = game.model.noise(6, rng)
+    v, h = game.model.generator(z), game.model.discriminator.encode(x)
+    assert (game.model.discriminator.encode(100 * x).abs().max() <= 1) == bool(tanh)
+    real, fake = torch.sigmoid(game.critic(x, h)), torch.sigmoid(game.critic(v, z))
+    wanted = (-real.log().mean(), -(1 - fake).log().mean())
+    record = game.move(x)
+    torch.testing.assert_close((record.loss_real, record.loss_fake), wanted)
+
+    # with steps too small to matter, the gradients left are those of the two losses as they are written
+    theta_D = torch.autograd.grad(sum(wanted), game.theta_D, retain_graph=True)
+    theta_G = torch.autograd.grad(-(1 - real).log().mean() - fake.log().mean(), game.theta_G)
+    for player, gradients in ((game.theta_D, theta_D), (game.theta_G, theta_G)):
+        for parameter, gradient in zip(player, gradients, strict=True):
+            torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-6)
