@@ -256,7 +256,7 @@ def invert(
     callback=_changes,
     multiple=True,
     metavar="NAME=AMOUNT",
-    help="change an attribute of a rendered face by so much and hold the others",
+    help="change an attribute of a rendered face by so much, and hold the other numbers",
 )
 @click.option("--toward", type=FILE, help="codes of pictures that have something")
 @click.option("--away", type=FILE, help="codes of pictures that do not")

@@ -253,9 +253,9 @@ def paths(model: Began, x: Tensor, codes: dict[str, Tensor], reader: Reader | No
 def sweeps(model: Began, reader: Reader, columns: Columns, rng: torch.Generator) -> tuple[Row, Tensor]:
     """Sweep single dimensions and random directions, and return what moves, with all effects.
 
-    An effect is the change of a column of `Columns` over a sweep. Of each direction: focus, the share of the largest
-    mean effect in the sum of all; agreement, |mean effect| over the mean |effect| of the code that is swept, of the
-    column that moves most. Effects: `(2, ranges, N_z, columns)`, axes before random directions, means over codes.
+    An effect is the change of a column of `Columns` over a sweep. agreement: over codes, the size of the mean effect
+    over the mean of its size, of the column that a direction moves most, on average over directions. Effects:
+    `(2, ranges, N_z, columns)`, axes before random directions, means over codes.
     """
     z = model.noise(BASES, rng)
     axes = torch.eye(model.n_z)
@@ -274,12 +274,7 @@ def sweeps(model: Began, reader: Reader, columns: Columns, rng: torch.Generator)
             each = change.abs().mean(1)
             along = torch.arange(len(directions))
             agreement = mean.abs()[along, most] / each[along, most].clamp(min=1e-12)
-            focus = mean.abs().amax(1) / mean.abs().sum(1).clamp(min=1e-12)
-            row[f"{kind}, {reach:g}"] = {
-                "focus": focus.mean().item(),
-                "agreement": agreement.mean().item(),
-                "effect": mean.abs().amax(1).mean().item(),
-            }
+            row[f"{kind}, {reach:g}"] = {"agreement": agreement.mean().item()}
             parts.append(mean)
         effects.append(torch.stack(parts))
     for reach in (0.0, *RANGES):  # what is left of a face at the end of a sweep, of another dimension for each code
@@ -425,7 +420,7 @@ def invert_all(out: Path, work: Path, photographs: Path, device: torch.device) -
     """
     there = [data for data in SETTINGS if data == "faces" or photographs.is_dir()]
     tried = [Inversion("search", "faces", "ALI", setting, SEARCH_SEED, STEPS) for setting in ALI_TRIED]
-    rows = list(_done(tried, work, photographs, device))
+    rows = sorted(_done(tried, work, photographs, device), key=lambda row: row["name"])
     best = min(rows, key=lambda row: row["errors"]["one_shot_many"])["setting"]
     todo = [
         Inversion("report", data, model, best if model == "ALI" else setting, seed, STEPS)

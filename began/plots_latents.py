@@ -38,11 +38,11 @@ def show_errors(panels: Mapping[str, Sequence[Row]]) -> Figure:
         axes.plot([shot] * len(rows), one_shot, "X", color=COLOURS["BEGAN-CS"], markersize=6, alpha=0.8)
         for name, line in (("mean", ":"), ("autoencoder", "-.")):
             axes.axhline(sum(row["errors"][name] for row in rows) / len(rows), color="#999999", linestyle=line)
-        axes.set(title=title, xscale="log", ylim=(0, None))
+        axes.set(title=title, xscale="log")
     for axes in grid[-1]:
         axes.set_xlabel("seconds for 48 pictures, one core")
-    for axes in grid[:, 0]:
-        axes.set_ylabel("mean |difference| of pixels")
+    for axes in grid[:, 0]:  # after all are drawn: a shared axis would stay as the first panel needs it
+        axes.set(ylabel="mean |difference| of pixels", ylim=(0, None))
     lines = [
         *(Line2D([], [], linewidth=2, **style) for style in STARTS.values()),
         Line2D([], [], marker="X", linestyle="", color=COLOURS["BEGAN-CS"], label="one shot, G(Enc(x))"),
@@ -86,7 +86,7 @@ def show_effects(effects: Tensor, columns: Sequence[str], titles: Sequence[str])
     for axes, part, title in zip(grid, effects.abs(), titles, strict=True):
         order = sorted(range(len(part)), key=lambda i: (int(part[i].argmax()), -float(part[i].max())))
         axes.imshow(part[order].numpy(), aspect="auto", cmap="viridis", vmin=0, vmax=float(effects.abs().max()))
-        axes.set(title=title, xticks=range(len(columns)))
+        axes.set(title=title, xticks=range(len(columns)), yticks=[])
         axes.set_xticklabels([name.replace("_", " ") for name in columns], rotation=90, fontsize=6)
         axes.grid(False)
     grid[0].set_ylabel("direction, by what it moves most")
@@ -105,6 +105,7 @@ def show_pairs(
                 x = [3 * place, 3 * place + 1]
                 axes.plot(x, [first, second], color=COLOURS[name], marker=MARKERS[name], markersize=4, linewidth=0.8)
         ticks = [3 * place + end for place in range(len(models)) for end in (0, 1)]
+        axes.margins(y=0.1)
         axes.set(title=title, xticks=ticks, xlim=(-0.6, ticks[-1] + 0.6), ylim=(0, None))
         axes.set_xticklabels(kinds * len(models), fontsize=7)
     lines = [
@@ -128,8 +129,8 @@ def show_moves(panels: Mapping[str, Sequence[Row]]) -> Figure:
             x, y = ([point[name] for point in points] for name in ("reached", "others"))
             axes.plot(x, y, marker, color=colour, markersize=3.5, alpha=0.6, label=way)
         axes.axvline(1, color="#999999", linestyle="--", linewidth=1)
-        axes.set(title=title, xlabel="reached, of 1 asked", ylim=(0, None))
-    grid[0].set_ylabel("others moved by (rms)")
+        axes.set(title=title, xlabel="reached, of 1 asked")
+    grid[0].set(ylabel="others moved by (rms)", ylim=(0, None))
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
     return figure

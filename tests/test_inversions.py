@@ -97,7 +97,7 @@ def test_instants_start_at_none_and_end_at_the_last():
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"LONG": 12, "SHORT": 6, "RESTARTED": 3, "IMAGES": 16, "MANY": 20}.items():
+    for name, value in {"LONG": 12, "SHORT": 6, "RESTARTED": 3, "IMAGES": 8, "MANY": 20}.items():
         monkeypatch.setattr(inversions, name, value)
     monkeypatch.setattr(inversions, "SAMPLES", 200)
     monkeypatch.setattr(inversions, "SHOWN", 2)
