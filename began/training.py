@@ -21,8 +21,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from began.collapse import COUNT, EVERY, CollapseError, Reading, healthy, read, suspicion
 from began.config import TrainConfig
-from began.datasets import Batches, Files, Pictures, to_unit
 from began.files import atomic_write, link, locked, readable, remove_unfinished
+from began.images.sources import Batches, Files, Pictures, to_unit
 from began.parallel import ALONE, Ranks
 from began.step import Began, Record, Update, fitting_batch, out_of_memory
 

@@ -15,9 +15,9 @@ import torch
 from machine import RESULTS, facts, save
 from tqdm import tqdm
 
-from began.artifacts import generate, pixel_std, summary
 from began.config import TrainConfig
-from began.datasets import open_images
+from began.images.sources import open_images
+from began.runs import generate, pixel_std, summary
 from began.training import Trainer
 
 WAYS = {

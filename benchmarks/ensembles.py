@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 from tqdm import tqdm
 
-from began.ensembles import Ensemble
-from began.rivals import METHODS
-from began.toy import PROBLEMS
+from studies.toy.ensemble import Ensemble
+from studies.toy.gans import METHODS
+from studies.toy.mixtures import PROBLEMS
 
 ROUNDS = 7
 BATCH, WIDTH = 64, 128

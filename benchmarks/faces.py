@@ -5,7 +5,7 @@ import time
 
 import torch
 
-from began.faces import rendered_faces
+from began.images.faces import rendered_faces
 
 COUNTS = {16: 16_384, 32: 8192, 64: 4096, 128: 1024, 256: 256}
 

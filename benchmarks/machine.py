@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from began.artifacts import provenance
 from began.files import atomic_write
+from began.runs import provenance
 
 RESULTS = Path(__file__).parent / "results"
 

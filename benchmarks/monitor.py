@@ -16,8 +16,8 @@ from machine import facts, save, significant
 
 from began.collapse import EVERY
 from began.config import TrainConfig
-from began.datasets import Pictures
-from began.faces import rendered_faces
+from began.images.faces import rendered_faces
+from began.images.sources import Pictures
 from began.training import Trainer
 
 ROUNDS = 7

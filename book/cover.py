@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from began import plots
-from began.artifacts import load_run
-from began.datasets import to_unit
-from began.faces import rendered_faces
+from began.images.faces import rendered_faces
+from began.images.sources import to_unit
+from began.runs import load_run
+from studies import style
 
 COLUMNS = 12
 
 if __name__ == "__main__":
-    plots.use_style()
+    style.use_style()
     rows = {"real": to_unit(rendered_faces(COLUMNS, 32, seed=1))}
     for name, artifact in (("BEGAN", "faces32-began"), ("BEGAN-CS", "faces32-began-cs")):
         rows[name] = load_run(artifact).sample(COLUMNS)
     target = Path(__file__).parent / "_static/faces.png"
-    plots.show_rows(rows, columns=COLUMNS).savefig(target, dpi=200)
+    style.show_rows(rows, columns=COLUMNS).savefig(target, dpi=200)
     print(target)

@@ -1,0 +1,273 @@
+"""The command line as a person uses it."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from began import cli
+from began.cli import main
+from began.config import TrainConfig
+from began.runs import RECIPES, load_run, open_data
+from began.training import CHECKPOINT, Trainer, load_checkpoint
+
+PHOTOGRAPHS = Path(__file__).resolve().parents[3] / "shared/faces/faces64.zip"
+SMALL = ["--size=16", "--n=4", "--n-z=8", "--count=32", "--batch=4", "--log-every=5", "--device=cpu"]
+
+
+def began(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def train(out: Path, *arguments: str | Path) -> Result:
+    return began("train", "--out", out, *SMALL, *arguments)
+
+
+def test_train_sample_info(tmp_path: Path):
+    run, grid = tmp_path / "run", tmp_path / "grid.png"
+    result = train(run, "--preset", "began_cs", "--steps", 10, "--sample-every", 5)
+    assert result.exit_code == 0, result.output
+    assert "training in float32 on cpu\n" in result.output
+    assert "ratio" in result.output
+    left = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert left == {
+        ".lock",
+        "checkpoint.pt",
+        "run.json",
+        "history.jsonl",
+        "generator.safetensors",
+        "discriminator.safetensors",
+        "samples.png",
+        "samples/000005.png",
+        "samples/000010.png",
+    }
+    assert load_run(run).config.alpha == 0.1
+
+    assert began("sample", "--run", run, "--count", 6, "--out", grid).exit_code == 0
+    assert np.asarray(Image.open(grid)).shape[1::-1] == (2 * 18 + 2, 3 * 18 + 2)
+    shown = began("info", run)
+    assert json.loads(shown.output)["steps"] == 10
+    assert "torch" in began("info").output
+
+
+def test_options_that_are_switches_and_choices_reach_the_run(tmp_path: Path):
+    result = train(tmp_path / "run", "--steps", 1, "--flip", "--precision", "bfloat16")
+    assert "training in bfloat16 on cpu\n" in result.output
+    assert load_run(tmp_path / "run").config.flip
+    assert load_run(tmp_path / "run").config.precision == "bfloat16"
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path):
+    assert train(tmp_path / "whole", "--steps", 14).exit_code == 0
+    assert train(tmp_path / "parts", "--steps", 7).exit_code == 0
+    result = began("train", "--resume", "--out", tmp_path / "parts", "--steps", 14, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    whole, parts = (load_checkpoint(tmp_path / name / CHECKPOINT) for name in ("whole", "parts"))
+    assert torch.equal(whole["history"], parts["history"])
+    for key, value in whole["model"].items():
+        assert torch.equal(value, parts["model"][key])
+
+
+def test_a_run_is_neither_overwritten_nor_changed(tmp_path: Path):
+    assert train(tmp_path, "--steps", 2, "--gamma", 0.3).exit_code == 0
+    result = train(tmp_path, "--steps", 2)
+    assert result.exit_code == 2
+    assert "holds a run already" in result.output
+    result = began("train", "--resume", "--out", tmp_path, "--gamma", 0.9)
+    assert result.exit_code == 2
+    assert "keeps gamma = 0.3" in result.output
+    result = began("train", "--resume", "--out", tmp_path, "--steps", 1)
+    assert result.exit_code == 2
+    assert "--steps must be at least 2" in result.output
+
+
+def test_artifacts_train_again_and_go_on_only_where_they_stopped(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/artifacts").mkdir(parents=True)
+    name = "faces32-began"
+    config = TrainConfig(size=16, n=4, n_z=8, count=32, batch=4, log_every=5, steps=6)
+    monkeypatch.setitem(RECIPES, name, config)
+    old = tmp_path / "runs/artifacts" / name / "old"
+    for _ in range(2):  # the second time there is nothing to go on with: a new folder
+        result = began("artifacts", name, "--device", "cpu")
+        assert result.exit_code == 0, result.output
+        assert load_run(name).config == dataclasses.replace(config, precision="float32")
+        assert not old.exists()
+        old.touch()
+    monkeypatch.setitem(RECIPES, name, dataclasses.replace(config, gamma=0.3))
+    assert began("artifacts", name, "--device", "cpu").exit_code == 0
+    assert load_run(name).config.gamma == 0.3
+    assert not old.exists()
+
+    longer = dataclasses.replace(config, steps=9)
+    monkeypatch.setitem(RECIPES, name, longer)
+    Trainer(longer, open_data(longer), out=old.parent).fit(7)
+    old.touch()
+    assert began("artifacts", name, "--device", "cpu").exit_code == 0
+    assert load_run(name).record["steps"] == 9
+    assert old.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "expected"),
+    [
+        ("toy", "study", ["data/artifacts/toy", "runs/artifacts/toy", "cpu"]),
+        ("survival", "follow_all", ["data/artifacts/survival", "runs/artifacts/survival", "mine", "cpu"]),
+        ("trials", "run_trials", ["data/artifacts/trials", "runs/artifacts/trials", "mine", "cpu"]),
+        ("controller", "record_all", ["data/artifacts/controller", "runs/artifacts/controller", "cpu"]),
+        ("attributes", "save_reader", ["a reader", "data/artifacts/attributes"]),
+    ],
+)
+def test_artifacts_of_several_runs_are_made_where_the_book_looks(name, function, expected, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/artifacts").mkdir(parents=True)
+    calls = []
+    monkeypatch.setattr(cli, "train_reader", lambda: "a reader")
+    monkeypatch.setattr(cli, function, lambda *given: calls.append([str(one) for one in given]))
+    result = began("artifacts", name, "--device", "cpu", "--photographs", "mine")
+    assert result.exit_code == 0, result.output
+    assert calls == [[value.replace("data/", f"{tmp_path}/data/") for value in expected]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--gamma", "2"], "gamma must be at least 0 and at most 1, got 2.0"),
+        (["train", "--size", "20"], "size must be one of"),
+        (["train", "--data", "folder:/nowhere"], "/nowhere"),
+        (["train", "--data", "cats"], "cats"),
+        (["train", "--preset", "dcgan"], "began_cs"),
+        (["train", "--resume", "--out", "nowhere"], "no checkpoint at nowhere"),
+        (["sample", "--run", "nowhere"], "no finished run at nowhere"),
+        (["sample", "--run", "x", "--count", "0"], "--count"),
+        (["info", "nowhere"], "no finished run at nowhere"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_gives_one_clear_line(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = began(*arguments)
+    assert result.exit_code in (1, 2)
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert list(tmp_path.rglob("*.pt")) == []
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path):
+    command = [sys.executable, "-m", "began.cli", "train", "--out", str(tmp_path), *SMALL, "--steps", "1000000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    assert process.stderr is not None
+    for line in iter(lambda: process.stderr.read(64), ""):  # the bar shows k once the loop runs
+        if "images/s" in line or time.monotonic() > deadline:
+            break
+    os.kill(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "go on with: began train --resume" in output
+    assert "Traceback" not in errors
+    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] > 0
+
+
+@pytest.mark.skipif(not PHOTOGRAPHS.exists(), reason="needs the photographs beside the repository")
+def test_a_run_that_collapses_is_saved_by_going_back(tmp_path: Path, caplog):
+    """At sixty times the usual learning rate samples are all alike or leave the pictures; half of it is survived."""
+    options = [
+        "--count=512",
+        "--n-z=64",
+        "--batch=8",
+        "--lr=0.03",
+        "--lr-patience=0",
+        "--steps=1500",
+        "--log-every=100",
+    ]
+    records = []
+    for out, more in ((tmp_path / "lost", []), (tmp_path / "saved", ["--on-collapse=rollback"])):
+        caplog.clear()
+        result = train(out, *options, *more)
+        assert result.exit_code == 0, result.output
+        assert "a mode collapse is suspected at step" in caplog.text
+        records.append(load_run(out).record)
+    lost, saved = (record["metrics"]["sample_std"] / record["metrics"]["picture_std"] for record in records)
+    assert lost < 0.05 or lost > 2
+    assert 0.1 < saved < 1.5
+    assert not records[0]["rollbacks"]
+    assert records[1]["rollbacks"][0]["lr"] == pytest.approx(0.015)
+    assert records[0]["config"] == {**records[1]["config"], "on_collapse": "warn"}
+    assert load_checkpoint(tmp_path / "saved" / CHECKPOINT)["step"] == 1500
+
+
+def test_a_collapse_can_stop_a_run_that_then_goes_on_with_rollbacks(tmp_path: Path, monkeypatch):
+    found = iter(["made up", "made up", None])
+    monkeypatch.setattr("began.training.EVERY", 5)
+    monkeypatch.setattr("began.training.suspicion", lambda _: next(found))
+    result = train(tmp_path, "--steps=15", "--on-collapse=stop")
+    assert result.exit_code == 1
+    assert "a mode collapse is suspected at step 5: made up" in result.output
+    result = began("train", "--resume", "--out", tmp_path, "--device=cpu", "--on-collapse=rollback", "--steps=14")
+    assert result.exit_code == 0, result.output
+    assert [(one["step"], one["to"]) for one in load_run(tmp_path).record["rollbacks"]] == [(10, 5)]
+
+
+def test_photographs_train(tmp_path: Path):
+    """On real photographs D learns, G follows at the ratio gamma, and samples differ from one another."""
+    with zipfile.ZipFile(PHOTOGRAPHS) as archive:
+        archive.extractall(tmp_path, [name for name in archive.namelist() if name.endswith("0.jpg")])
+    run, grid = tmp_path / "run", tmp_path / "grid.png"
+    result = began("train", "--data", f"folder:{tmp_path / 'faces64'}", "--out", run, *PHOTOGRAPH_RUN)
+    assert result.exit_code == 0, result.output
+    metrics, history = load_run(run).record["metrics"], load_checkpoint(run / CHECKPOINT)["history"]
+    assert metrics["loss_real"] < history[0, 0] / 2
+    assert abs(metrics["ratio"] - 0.5) < 0.15
+    assert metrics["sample_std"] > metrics["picture_std"] / 3
+    assert began("sample", "--run", run, "--out", grid).exit_code == 0
+    assert np.asarray(Image.open(grid)).std() > 10
+
+
+PHOTOGRAPH_RUN = ["--size=16", "--n=16", "--gamma=0.5", "--steps=3000", "--device=cpu"]
+
+
+def test_sweep_prints_each_setting_and_goes_on_where_it_stopped(tmp_path: Path):
+    out = tmp_path / "rows.jsonl"
+    command = ["sweep", "toy", "--method=began_cs", "--seeds=2", "--steps=3", "--width=8", "--out", out, "--device=cpu"]
+    result = began(*command, "--gamma=0.5")
+    assert result.exit_code == 0, result.output
+    first = out.read_text()
+    rows = [json.loads(line) for line in first.splitlines()]
+    assert sorted(row["seed"] for row in rows) == [0, 1]
+    assert all(row["setting"] == {"width": 8.0, "gamma": 0.5} for row in rows)
+    result = began(*command, "--gamma=0.5,0.7")
+    assert result.exit_code == 0, result.output
+    assert out.read_text().startswith(first)
+    assert len(out.read_text().splitlines()) == 4
+    header, *table = [cells for line in result.stdout.splitlines() if len(cells := line.split()) == 6]
+    assert header[2:] == ["modes", "high_quality", "reverse_kl", "w1"]
+    settings = [dict(zip(header[:2], cells[:2], strict=True)) for cells in table]
+    assert sorted(settings, key=str) == [{"gamma": "0.5", "width": "8"}, {"gamma": "0.7", "width": "8"}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--gamma=high"], "'high' is not a number or several with commas between"),
+        (["--method=gan", "--gamma=1"], "there is no knob gamma; there are lr_g"),
+        (["--k-0=2"], "k_0 must lie in [0, 1], got 2"),
+        (["--seeds=0"], "--seeds"),
+    ],
+)
+def test_sweep_refuses_what_it_cannot_run(tmp_path: Path, arguments: list[str], message: str):
+    result = began("sweep", "toy", "--out", tmp_path / "rows.jsonl", "--device=cpu", "--steps=2", *arguments)
+    assert result.exit_code != 0
+    assert message in result.output
+    assert not (tmp_path / "rows.jsonl").exists()

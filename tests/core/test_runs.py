@@ -1,0 +1,97 @@
+"""What a finished run leaves, and what comes back from it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from began.config import TrainConfig
+from began.images.sources import Pictures
+from began.runs import RECIPES, artifacts_folder, benchmark_results, load_run, pixel_std, save_run, summary, windows
+from began.step import Record
+from began.training import Trainer
+
+CONFIG = TrainConfig(size=16, n=4, n_z=8, batch=4, log_every=5, steps=12, ema=0.5, carry_steps=3, precision="float32")
+FINISHED = sorted(path.parent.name for path in artifacts_folder().glob("*/generator.safetensors"))
+
+
+def trained() -> Trainer:
+    pixels = torch.randint(0, 256, (8, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    trainer = Trainer(CONFIG, Pictures(pixels, "noise"))
+    trainer.fit()
+    return trainer
+
+
+def test_a_run_comes_back_as_it_was_saved(tmp_path: Path):
+    trainer = trained()
+    record = save_run(trainer, tmp_path)
+    run = load_run(tmp_path)
+    assert run.config == CONFIG
+    assert run.record == record == json.loads((tmp_path / "run.json").read_text())
+    z = trainer.update.sample_z[:3]
+    with torch.no_grad():
+        torch.testing.assert_close(run.generator(z), trainer.sample(z))
+        torch.testing.assert_close(run.discriminator(run.generator(z)), trainer.model.discriminator(trainer.sample(z)))
+    assert run.step.tolist() == [5, 10]
+    torch.testing.assert_close(run.history.M[1], trainer.history.M[5:10].mean())
+    assert {"seed", "steps", "seconds", "date", "commit", "versions", "device", "metrics"} <= record.keys()
+    assert torch.equal(run.sample(4, seed=1), run.sample(4, seed=1))
+    assert not torch.equal(run.sample(4, seed=1), run.sample(4, seed=2))
+
+
+def test_half_precision_halves_the_weights_and_keeps_the_pictures(tmp_path: Path):
+    trainer = trained()
+    save_run(trainer, tmp_path / "whole")
+    save_run(trainer, tmp_path / "half", half=True)
+    sizes = [(tmp_path / name / "discriminator.safetensors").stat().st_size for name in ("half", "whole")]
+    assert sizes[0] < 0.6 * sizes[1]
+    torch.testing.assert_close(
+        load_run(tmp_path / "half").sample(4), load_run(tmp_path / "whole").sample(4), rtol=0, atol=0.01
+    )
+
+
+def test_a_run_that_is_not_there_is_named():
+    with pytest.raises(FileNotFoundError, match="no finished run at nowhere"):
+        load_run("nowhere")
+
+
+def test_the_statistics_by_hand():
+    column = torch.arange(20.0)
+    history = Record(column + 1, column / 2, column, column / 100, column)
+    step, means = windows(history, 8)
+    assert step.tolist() == [8, 16]
+    assert means.M.tolist() == [3.5, 11.5]
+    assert summary(history) == pytest.approx(
+        {"loss_real": 19.5, "loss_fake": 9.25, "ratio": 9.25 / 19.5, "k": 0.19, "M": 18.5}
+    )
+    images = torch.tensor([1.0, -1.0]).view(2, 1, 1, 1).expand(2, 3, 4, 4)
+    assert pixel_std(images) == pytest.approx(2**0.5)
+
+
+@pytest.mark.parametrize("name", FINISHED)
+def test_each_committed_artifact_loads_and_is_what_its_recipe_says(name: str):
+    run = load_run(name)
+    assert run.config == RECIPES[name]
+    assert run.record["steps"] == run.config.steps
+    assert pixel_std(run.sample(64)) == pytest.approx(run.record["metrics"]["sample_std"], rel=0.15)
+    assert abs(run.sample(4)).max() < 2
+    M = run.history.M[-max(len(run.step) // 10, 1) :].mean()
+    torch.testing.assert_close(M.item(), run.record["metrics"]["M"], rtol=0.02, atol=0)
+
+
+def test_the_committed_artifacts_stay_small():
+    total = sum(path.stat().st_size for path in artifacts_folder().rglob("*") if path.is_file())
+    assert total < 40e6
+
+
+def test_benchmark_results_come_oldest_first(tmp_path: Path, monkeypatch):
+    (tmp_path / "data/artifacts").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert benchmark_results("step") == []
+    results = tmp_path / "benchmarks/results"
+    results.mkdir(parents=True)
+    for date, benchmark in (("2026-03-01", "step"), ("2026-02-01", "data"), ("2026-01-01", "step")):
+        (results / f"machine-{date}.json").write_text(json.dumps({"date": date, "benchmark": benchmark}))
+    assert [result["date"] for result in benchmark_results("step")] == ["2026-01-01", "2026-03-01"]
+    assert len(benchmark_results("data")) == 1

@@ -1,0 +1,307 @@
+"""The loop: the same run again, resumed, stopped and broken off, and what is kept of it."""
+
+import logging
+import math
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.utils import save_image
+
+from began import training
+from began.collapse import CollapseError
+from began.config import TrainConfig
+from began.images.sources import Pictures, open_images
+from began.training import CHECKPOINT, GOOD, RETURNS, Trainer, load_checkpoint
+
+SMALL = {"size": 16, "n": 4, "gamma": 0.5, "lambda_k": 1e-3, "n_z": 8, "batch": 4, "log_every": 5, "steps": 12}
+
+
+def config(**changes) -> TrainConfig:
+    return TrainConfig(**{**SMALL, **changes})
+
+
+def pictures(count: int = 16, size: int = 16, channels: int = 3) -> Pictures:
+    rng = torch.Generator().manual_seed(7)
+    return Pictures(torch.randint(0, 256, (count, channels, size, size), generator=rng, dtype=torch.uint8), "noise")
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+@pytest.mark.parametrize("mode", ["fast", "reference"])
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(alpha, mode):
+    run = Trainer(config(alpha=alpha, mode=mode), pictures())
+    same = Trainer(config(alpha=alpha, mode=mode), pictures())
+    other = Trainer(config(alpha=alpha, mode=mode, seed=1), pictures())
+    histories = [torch.stack(trainer.fit()) for trainer in (run, same, other)]
+    assert torch.equal(histories[0], histories[1])
+    assert torch.equal(run.sample(), same.sample())
+    assert not torch.equal(histories[0], histories[2])
+    k = histories[0][3]
+    assert ((k >= 0) & (k <= 1)).all()
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path):
+    options = config(steps=23, ema=0.9, carry_steps=20, alpha=0.1, lr_patience=5, lr=5e-3)
+    whole = Trainer(options, pictures())
+    whole.fit()
+    first = Trainer(options, pictures(), out=tmp_path)
+    first.fit(13)  # between two readings of the history
+    resumed = Trainer.resume(tmp_path / CHECKPOINT, pictures())
+    resumed.fit()
+    assert resumed.step == 23
+    assert torch.equal(torch.stack(resumed.history), torch.stack(whole.history))
+    assert whole.lr == resumed.lr
+    for a, b in zip(whole.model.state_dict().values(), resumed.model.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert torch.equal(resumed.sample(), whole.sample())
+
+
+def test_the_learning_rate_halves_when_m_stalls():
+    trainer = Trainer(config(steps=60, lr=1e-9, lr_patience=10), pictures())  # nothing is learned at 1e-9
+    trainer.fit()
+    halvings = math.log2(1e-9 / trainer.lr)
+    assert halvings == pytest.approx(round(halvings), abs=1e-5)
+    assert 1 <= round(halvings) <= 5
+    constant = Trainer(config(steps=60, lr=1e-9, lr_patience=0), pictures())
+    constant.fit()
+    assert constant.lr == pytest.approx(1e-9)
+
+
+def test_the_moving_average_is_sampled():
+    trainer = Trainer(config(ema=0.5, steps=1), pictures())
+    start = [p.clone() for p in trainer.model.generator.parameters()]
+    trainer.fit(2)
+    averaged = trainer.update.average.parameters()
+    assert any(not torch.equal(a, b) for a, b in zip(trainer.model.generator.parameters(), averaged, strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(start, trainer.sampler.parameters(), strict=True))
+    assert trainer.sampler is trainer.update.average
+
+
+def test_the_carry_fades_over_its_steps():
+    trainer = Trainer(config(carry_steps=4, steps=6), pictures())
+    carries = []
+    for step in range(1, 7):
+        trainer.fit(step)
+        carries.append([round(stack.carry.item(), 6) for stack in trainer.model.stacks()])
+    assert carries == [[c] * 3 for c in (0.75, 0.5, 0.25, 0, 0, 0)]
+
+
+def test_sigint_ends_the_loop_with_everything_saved(tmp_path: Path):
+    trainer = Trainer(config(steps=100_000), pictures(), out=tmp_path)
+    handler = signal.getsignal(signal.SIGINT)
+    threading.Thread(target=lambda: (time.sleep(1), os.kill(os.getpid(), signal.SIGINT))).start()
+    trainer.fit()
+    assert 0 < trainer.step < 100_000
+    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == trainer.step
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_run_stays_on_its_kind_of_device(tmp_path: Path):
+    Trainer(config(), pictures(), out=tmp_path).fit(1)
+    state = load_checkpoint(tmp_path / CHECKPOINT)
+    torch.save({**state, "device": "cuda"}, tmp_path / "cuda.pt")
+    with pytest.raises(ValueError, match="device must be cuda, where the run was, got cpu"):
+        Trainer.resume(tmp_path / "cuda.pt", pictures())
+
+
+def test_a_broken_first_picture_can_be_skipped(tmp_path: Path):
+    for index in range(5):
+        save_image(torch.rand(3, 16, 16), tmp_path / f"{index}.png")
+    (tmp_path / "0.png").write_bytes(b"broken")
+    trainer = Trainer(config(steps=2), open_images(f"folder:{tmp_path}", size=16, broken="skip"))
+    assert len(trainer.batches.images) == 4
+    assert len(trainer.fit(progress=False).k) == 2
+
+
+def test_weights_noise_and_sample_grid_are_independent():
+    trainers = [Trainer(config(seed=seed), pictures()) for seed in (0, 1)]
+    first_noise = [trainer.model.noise(64, trainer.update.rng) for trainer in trainers]
+    assert not torch.equal(trainers[0].update.sample_z, first_noise[1])
+    weights = trainers[0].model.generator.from_code.weight[:64]
+    correlation = torch.corrcoef(torch.stack([weights.flatten(), first_noise[0][: len(weights)].flatten()]))[0, 1]
+    assert abs(correlation) < 0.3
+
+
+def test_pictures_that_do_not_fit_the_config_are_refused():
+    with pytest.raises(ValueError, match=r"images must have the shape \(3, 16, 16\).*got \(3, 32, 32\)"):
+        Trainer(config(), pictures(size=32))
+    with pytest.raises(ValueError, match=r"got \(1, 16, 16\)"):
+        Trainer(config(), pictures(channels=1))
+
+
+def test_pictures_are_mirrored_where_the_config_says_so():
+    runs = [Trainer(config(flip=flip), pictures()) for flip in (False, True)]
+    plain, flipped = (next(trainer.batches.starting_at(0)) for trainer in runs)
+    same = [torch.equal(a, b) for a, b in zip(plain, flipped, strict=True)]
+    mirrored = [torch.equal(a, b.flip(2)) for a, b in zip(plain, flipped, strict=True)]
+    assert all(a or b for a, b in zip(same, mirrored, strict=True))
+    assert any(mirrored)
+
+
+@pytest.fixture
+def collapses(monkeypatch) -> set[int]:
+    """Return the readings, counted over all takings of them, at which a collapse is suspected; every 5 steps one."""
+    at, taken = set(), []
+
+    def suspicion(readings):
+        taken.append(None)
+        return "made up" if len(taken) in at else None
+
+    monkeypatch.setattr(training, "EVERY", 5)
+    monkeypatch.setattr(training, "suspicion", suspicion)
+    monkeypatch.setattr(training, "healthy", lambda readings: True)
+    return at
+
+
+def state(trainer: Trainer) -> dict:
+    return {**trainer.model.state_dict(), "history": torch.stack(trainer.history)}
+
+
+def test_readings_are_taken_and_change_nothing(monkeypatch):
+    unwatched = Trainer(config(steps=20), pictures())
+    unwatched.fit()
+    assert unwatched.readings == []
+    monkeypatch.setattr(training, "EVERY", 5)
+    watched = Trainer(config(steps=20), pictures())
+    watched.fit()
+    assert len(watched.readings) == 4
+    torch.testing.assert_close(state(watched), state(unwatched), rtol=0, atol=0)
+    assert watched.readings[-1].k == watched.history.k[-1]
+    assert all(0 < reading.spread < 10 and 0 < reading.top <= 1 for reading in watched.readings)
+
+
+def test_few_pictures_are_watched_all_many_from_all_over_the_set():
+    assert len(Trainer(config(), pictures(8)).watched) == 8
+    many = Pictures(torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1).expand(100, 3, 16, 16), "sorted")
+    values = Trainer(config(), many).watched[:, 0, 0, 0]
+    assert 20 <= len(values) <= 32
+    assert (values.min(), values.max() > -1 + 90 / 127.5) == (-1, True)
+
+
+def test_a_suspicion_is_logged_once_as_long_as_it_lasts(collapses: set[int], caplog):
+    collapses |= {2, 3, 4, 6}
+    Trainer(config(steps=40), pictures()).fit(progress=False)
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert [("step 10" in line, "step 30" in line) for line in warnings] == [(True, False), (False, True)]
+    assert "made up" in warnings[0]
+
+
+def test_a_collapse_stops_the_run_with_everything_saved(collapses: set[int], tmp_path: Path):
+    collapses.add(3)
+    trainer = Trainer(config(steps=40, on_collapse="stop"), pictures(), out=tmp_path)
+    with pytest.raises(CollapseError, match="suspected at step 15: made up"):
+        trainer.fit()
+    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == 15
+    assert not (tmp_path / GOOD).exists()
+
+
+def test_a_run_goes_back_to_its_last_good_checkpoint_with_half_the_learning_rate(collapses: set[int], tmp_path: Path):
+    collapses.add(4)
+    options = config(steps=24, on_collapse="rollback", checkpoint_every=8, ema=0.9, lr_patience=0)
+    trainer = Trainer(options, pictures(), out=tmp_path / "run")
+    trainer.fit(17)
+    (tmp_path / "kept.pt").write_bytes((tmp_path / f"run/{GOOD}/000016.pt").read_bytes())
+    trainer.fit()
+    (rollback,) = trainer.rollbacks
+    assert (rollback["step"], rollback["to"], rollback["alpha"]) == (20, 16, 0)
+    assert "step 20: made up" in rollback["evidence"]
+    assert rollback["lr"] == pytest.approx(options.lr / 2)
+    assert (trainer.step, len(trainer.history.k), len(trainer.readings)) == (24, 24, 4)
+    assert trainer.lr == pytest.approx(options.lr / 2)
+    by_hand = Trainer.resume(tmp_path / "kept.pt", pictures(), out=tmp_path / "hand")
+    by_hand.update.lr = options.lr / 2
+    by_hand.fit()
+    torch.testing.assert_close(state(trainer), state(by_hand), rtol=0, atol=0)
+    torch.testing.assert_close(trainer.sample(), by_hand.sample(), rtol=0, atol=0)
+
+
+def test_a_run_goes_back_with_a_raised_alpha(collapses: set[int], tmp_path: Path):
+    collapses |= {2, 3}
+    options = config(steps=12, on_collapse="rollback", remedy="alpha")
+    trainer = Trainer(options, pictures(), out=tmp_path)
+    trainer.fit()
+    assert [rollback["alpha"] for rollback in trainer.rollbacks] == [0.1, 0.2]
+    assert trainer.lr == pytest.approx(options.lr)
+    assert trainer.config.alpha == trainer.model.alpha == 0.2
+    assert Trainer.resume(tmp_path / CHECKPOINT, pictures(), out=tmp_path).config.alpha == 0.2
+
+
+def test_a_checkpoint_that_did_not_help_is_not_gone_back_to_again(collapses: set[int], tmp_path: Path):
+    collapses |= {4, 5}
+    trainer = Trainer(config(steps=40, on_collapse="rollback", checkpoint_every=8), pictures(), out=tmp_path)
+    trainer.fit(23)
+    assert [rollback["to"] for rollback in trainer.rollbacks] == [16, 8]
+    assert trainer.good == [0, 16], "8 was used up, 16 is a new one"
+    assert trainer.lr == pytest.approx(trainer.config.lr / 4)
+    collapses |= set(range(8, 100))
+    with pytest.raises(CollapseError, match=rf"made up; going back {RETURNS} times did not help"):
+        trainer.fit()
+    assert [rollback["to"] for rollback in trainer.rollbacks[2:]] == [24, 16, *[0] * (RETURNS - 2)]
+    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == trainer.step
+
+
+def test_good_checkpoints_fit_on_the_disk_and_the_first_stays(collapses: set[int], tmp_path: Path, monkeypatch):
+    trainer = Trainer(config(steps=20, on_collapse="rollback", checkpoint_every=4), pictures(), out=tmp_path)
+    monkeypatch.setattr(type(trainer.update), "nbytes", 2**20 * 400)  # of 1024 MiB
+    trainer.fit()
+    assert trainer.good == [0, 16, 20]
+    assert sorted(path.name for path in (tmp_path / GOOD).iterdir()) == ["000000.pt", "000016.pt", "000020.pt"]
+    assert load_checkpoint(tmp_path / GOOD / "000016.pt")["step"] == 16
+
+
+def test_a_state_takes_about_what_the_trainer_thinks(tmp_path: Path):
+    trainer = Trainer(config(n=16, ema=0.9), pictures(), out=tmp_path)
+    trainer.fit(2)
+    assert (tmp_path / CHECKPOINT).stat().st_size == pytest.approx(trainer.update.nbytes, rel=0.1)
+
+
+def test_only_healthy_checkpoints_are_good(collapses: set[int], tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(training, "healthy", lambda readings: len(readings) > 2)
+    trainer = Trainer(config(steps=20, on_collapse="rollback", checkpoint_every=8), pictures(), out=tmp_path)
+    trainer.fit()
+    assert trainer.good == [0, 16]
+
+
+def test_a_loss_that_is_not_finite_is_gone_back_from(collapses: set[int], tmp_path: Path):
+    trainer = Trainer(config(steps=20, on_collapse="rollback", checkpoint_every=8), pictures(), out=tmp_path)
+    trainer.fit(9)
+    with torch.no_grad():
+        next(trainer.model.generator.parameters()).fill_(float("nan"))
+    trainer.fit()
+    assert trainer.history.M.isfinite().all()
+    assert [rollback["to"] for rollback in trainer.rollbacks] == [8]
+    assert "not finite at step 10" in trainer.rollbacks[0]["evidence"]
+
+
+def test_what_a_run_went_back_from_survives_a_stop(collapses: set[int], tmp_path: Path):
+    collapses.add(4)
+    options = config(steps=24, on_collapse="rollback", checkpoint_every=8)
+    trainer = Trainer(options, pictures(), out=tmp_path)
+    trainer.fit(22)
+    resumed = Trainer.resume(tmp_path / CHECKPOINT, pictures(), out=tmp_path)
+    assert (resumed.rollbacks, resumed.good, resumed.readings) == (trainer.rollbacks, trainer.good, trainer.readings)
+    assert resumed.lr == pytest.approx(options.lr / 2)
+    elsewhere = Trainer.resume(tmp_path / CHECKPOINT, pictures(), out=tmp_path / "elsewhere")
+    assert elsewhere.good == []
+
+
+def test_a_stopped_run_can_go_on_with_rollbacks(collapses: set[int], tmp_path: Path):
+    collapses |= {2, 3}
+    options = config(steps=20, on_collapse="stop")
+    trainer = Trainer(options, pictures(), out=tmp_path)
+    with pytest.raises(CollapseError, match="step 10"):
+        trainer.fit()
+    changed = replace(options, on_collapse="rollback", precision="auto")
+    resumed = Trainer.resume(tmp_path / CHECKPOINT, pictures(), config=changed, out=tmp_path)
+    resumed.fit()
+    assert [(rollback["step"], rollback["to"]) for rollback in resumed.rollbacks] == [(15, 10)]
+
+
+def test_rollbacks_need_a_place():
+    with pytest.raises(ValueError, match="on_collapse='rollback' needs out"):
+        Trainer(config(on_collapse="rollback"), pictures())

@@ -1,0 +1,181 @@
+"""The file that a chapter leaves of its claims, and what is read from all of them."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from studies.claims import (
+    STATED,
+    Claim,
+    Entry,
+    anchor,
+    claim_table,
+    gaps,
+    heading,
+    load_claims,
+    notebook,
+    overall,
+    plain,
+    save_claims,
+    shown,
+)
+
+FOUND = {
+    "claim": "C8",
+    "paper": "does best",
+    "ours": 1 / 3,
+    "low": 0.25,
+    "high": 0.5,
+    "unit": "share",
+    "seeds": 10,
+    "data": "grid",
+    "verdict": "differs",
+    "section": "here",
+}
+EVERY = [Entry(4, Claim(**{**FOUND, "claim": name})) for name in STATED]
+
+
+def verdict(*lines: str) -> str:
+    """The verdict on a claim of such lines, each "wording: verdict"."""
+    return overall(
+        Claim(**{**FOUND, "paper": words, "verdict": said}) for words, said in (x.split(": ") for x in lines)
+    )
+
+
+def there(chapter: int, section: str) -> str | None:
+    return section if (chapter, section) == (4, "here") else None
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch) -> Path:
+    """A repository with a book of one chapter, and the current folder in it."""
+    (tmp_path / "data/artifacts").mkdir(parents=True)
+    (tmp_path / "book").mkdir()
+    sources = {
+        "markdown": ["# Chapter\n", "## Here, $k_t$ and `k`: how?\n", "\n", "### Below\n", "###### Deep"],
+        "code": ["## Here we compute"],
+    }
+    cells = [{"cell_type": kind, "source": source} for kind, source in sources.items()]
+    (tmp_path / "book/04_name.ipynb").write_text(json.dumps({"cells": cells}))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_claims_are_saved_for_their_chapter(place: Path):
+    path = save_claims(9, [Claim(**FOUND)])
+    assert path == place / "data/claims/09.json"
+    assert json.loads(path.read_text()) == [{**FOUND, "ours": 0.3333}]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"verdict": "proved"}, "verdict must be one of reproduced, differs, not reproduced, open, got 'proved'"),
+        ({"low": 0.4}, r"ours must lie in \[low, high\] = \[0.4, 0.5\], got 0.33"),
+        ({"ours": float("nan")}, "got nan"),
+        ({"high": float("inf")}, "0.25, inf"),
+    ],
+)
+def test_a_claim_that_says_nothing_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        Claim(**{**FOUND, **change})
+
+
+def test_what_was_saved_is_read_in_the_order_of_the_chapters(place: Path):
+    save_claims(10, [Claim(**{**FOUND, "claim": "W1"})])
+    save_claims(4, [Claim(**FOUND), Claim(**{**FOUND, "ours": 0.5})])
+    entries = load_claims()
+    assert [entry.chapter for entry in entries] == [4, 4, 10]
+    assert dataclasses.asdict(entries[0].claim) == {**FOUND, "ours": 0.3333}
+    assert load_claims(place / "book") == []
+
+
+@pytest.mark.parametrize("change", [{"ours": None}, {"verdict": "fine"}, {"seed": 3}])
+def test_a_line_that_is_no_claim_is_named(place: Path, change):
+    path = save_claims(7, [Claim(**FOUND)] * 2)
+    lines = json.loads(path.read_text())
+    path.write_text(json.dumps([lines[0], {**lines[1], **change}]))
+    with pytest.raises(ValueError, match=r"07\.json, line 2 is no claim"):
+        load_claims()
+
+
+def test_nothing_is_missing_where_each_claim_has_a_line_in_a_section():
+    assert list(STATED) == [f"B{i}" for i in range(1, 8)] + [f"C{i}" for i in range(1, 10)]
+    assert gaps(EVERY, there) == []
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_a_claim_without_a_line_is_missed(name):
+    rest = [entry for entry in EVERY if entry.claim.claim != name]
+    assert gaps(rest, there) == [f"{name}: no number"]
+    ours = Claim(**{**FOUND, "claim": name, "paper": "something else (ours)"})
+    assert gaps([*rest, Entry(4, ours)], there) == [f"{name}: no number"]
+
+
+def test_a_section_that_is_not_in_its_chapter_is_missed():
+    lost = Claim(**{**FOUND, "section": "nowhere"})
+    assert gaps([*EVERY, Entry(4, lost)], there) == ["C8: chapter 04 has no section 'nowhere'"]
+    assert gaps([*EVERY, Entry(5, EVERY[0].claim)], there) == ["B1: chapter 05 has no section 'here'"]
+
+
+def test_sections_are_found_by_the_beginning_of_their_heading(place: Path):
+    assert notebook(4) == place / "book/04_name.ipynb"
+    assert heading(4, "Here") == "Here, $k_t$ and `k`: how?"
+    assert heading(4, "Below") == "Below"
+    for section in ("Here we", "Chapter", "There", ""):
+        assert heading(4, section) is None
+    with pytest.raises(FileNotFoundError, match="0 chapters 05"):
+        notebook(5)
+
+
+def test_anchors_are_those_of_the_book():
+    """Those of MyST: https://myst-parser.readthedocs.io/en/latest/syntax/optional.html#auto-generated-header-anchors."""
+    assert anchor("Here, $k_t$ and `k`: how?") == "here--and-k-how"
+    assert anchor("The Fréchet distance over training") == "the-fréchet-distance-over-training"
+    assert anchor("Anti-windup, $a$ or $b$") == "anti-windup--or-"
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([], "open"),
+        (["a: reproduced"], "reproduced"),
+        (["a: open", "a: open"], "open"),
+        (["a: reproduced", "a: open"], "reproduced"),  # one wording on two data: the open one decides nothing
+        (["a: reproduced", "b: open"], "open"),  # a part of it is open
+        (["a: not reproduced", "b: open"], "not reproduced"),
+        (["a: differs", "b: open"], "differs"),
+        (["a: reproduced", "a: not reproduced"], "differs"),
+        (["a: reproduced", "b: not reproduced", "c: open"], "differs"),
+        (["a: differs", "b: not reproduced"], "differs"),
+        (["a: not reproduced", "b: not reproduced"], "not reproduced"),
+        (["a: reproduced", "b (ours): not reproduced"], "reproduced"),
+        (["b (ours): reproduced"], "open"),
+    ],
+)
+def test_the_verdict_on_a_claim_follows_from_its_lines(lines, expected):
+    assert verdict(*lines) == expected
+    assert verdict(*reversed(lines)) == expected
+
+
+def test_a_table_has_a_row_of_three_cells_for_each_line(place: Path):
+    claim = Claim(**{**FOUND, "paper": "|a| of k_t", "section": "Here", "ours": 0.25})
+    table = claim_table([Entry(4, claim), Entry(4, claim)]).splitlines()
+    assert table[2] == table[3]
+    said, number, word = re.split(r"(?<!\\)\|", table[2].strip("|"))
+    link = "[4, Here, $k_t$ and `k`: how?](04_name.ipynb#here--and-k-how)"
+    assert said.strip() == rf"\|a\| of k\_t: {link}"
+    assert number.strip() == "**0.25** [0.25, 0.5] share; grid, n\u00a0=\u00a010"
+    assert word.strip() == "differs"
+
+
+def test_numbers_and_text_are_readable():
+    assert [shown(x) for x in (0.5, 0.98765, -2375.2, 123.4, 9.5e-06)] == ["0.5", "0.988", "-2375", "123", "9.5e-06"]
+    assert plain("a_b [c] $d") == r"a\_b \[c\] \$d"
+
+
+def test_the_book_lacks_no_number():
+    assert gaps(load_claims()) == []
