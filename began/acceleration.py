@@ -98,3 +98,22 @@ class Graphed:
         with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
             function(x)
         return graph
+
+
+def usable(device: str | torch.device) -> torch.device:
+    """Return a device that can be computed on here; ValueError for an unknown name, or one that is not there."""
+    try:
+        found = torch.device(device)
+        torch.zeros(1, device=found).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {str(device)!r} can't be used here ({reason}); cpu always can") from error
+    return found
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error, or one behind it, says that there is not enough memory; a CPU's has no class of its own."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error):
+        return True
+    behind = error.__cause__ or error.__context__
+    return behind is not None and out_of_memory(behind)

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from torch import Tensor
 
 UNFINISHED = ".unfinished"  # how the names of files end that are still being written
 REFUSALS = {
@@ -101,3 +102,11 @@ def link(path: Path, other: Path) -> None:
     except OSError:
         with atomic_write(other) as temporary:
             shutil.copyfile(path, temporary)
+
+
+def save_grid(images: Tensor, path: Path, columns: int) -> None:
+    """Write a grid of images, `(B, C, H, W)` about [-1, 1], row by row, to a PNG, atomically."""
+    from torchvision.utils import save_image  # only now: it takes as long to import as torch
+
+    with atomic_write(path) as temporary:
+        save_image(images, temporary, nrow=columns, normalize=True, value_range=(-1, 1), format="png")

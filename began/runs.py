@@ -4,7 +4,7 @@ import datetime
 import json
 import platform
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,27 +14,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from began.artifacts import artifact_names, artifacts_folder
 from began.config import TrainConfig
 from began.files import atomic_write, readable
-from began.images.sources import Files, Pictures, open_images, to_unit
+from began.images.pixels import pixel_std, to_unit
 from began.networks import Autoencoder, Decoder
-from began.step import Began, Record
+from began.passes import Began
+from began.step import Record
 from began.training import Trainer
-
-_FACES: dict[str, Any] = {
-    "size": 32,
-    "n": 24,
-    "count": 20_000,
-    "steps": 10_000,
-    "lr": 5e-4,
-    "ema": 0.999,
-    "sample_every": 1000,
-}
-RECIPES = {
-    # at BEGAN-CS's gamma and lambda, BEGAN draws one face only (LOG.md)
-    "faces32-began": TrainConfig.preset("began", gamma=1.0, lambda_k=0.03, lr_patience=4000, **_FACES),
-    "faces32-began-cs": TrainConfig.preset("began_cs", gamma=0.9, lambda_k=0.01, **_FACES),
-}
 
 
 @dataclass(frozen=True)
@@ -56,6 +43,10 @@ class Run:
         """Return `count` samples G(z), `(count, C, H, W)` about [-1, 1], of z drawn from `seed`."""
         z = torch.rand(count, self.config.n_z, generator=torch.Generator().manual_seed(seed)) * 2 - 1
         return generate(self.generator, z)
+
+    def to(self, device: torch.device) -> "Run":
+        """Return the run with its networks on a device."""
+        return replace(self, generator=self.generator.to(device), discriminator=self.discriminator.to(device))
 
 
 @torch.no_grad()
@@ -82,14 +73,6 @@ def summary(history: Record) -> dict[str, float]:
         "M": last.M,
     }
     return {name: value.item() for name, value in values.items()}
-
-
-def pixel_std(images: Tensor) -> float:
-    """Return how much images differ: the standard deviation over the batch, averaged over pixels and channels.
-
-    Shape: `(B, C, H, W)`; 0 where all are the same picture.
-    """
-    return images.std(0).mean().item()
 
 
 def save_run(trainer: Trainer, folder: Path, *, half: bool = False) -> dict[str, Any]:
@@ -123,7 +106,7 @@ def save_run(trainer: Trainer, folder: Path, *, half: bool = False) -> dict[str,
         "steps": trainer.step,
         "pictures": len(images),
         "seconds": round(trainer.seconds, 1),
-        "rollbacks": trainer.rollbacks,
+        "rollbacks": trainer.rescue.rollbacks,
         "metrics": {
             **summary(history),
             "sample_std": pixel_std(generate(trainer.sampler, z)),
@@ -167,34 +150,6 @@ def load_weights(network: nn.Module, path: Path) -> None:
         reason = str(error).splitlines()[-1].strip()
         wrong = f"{path} does not hold the weights of the config beside it ({reason})"
         raise ValueError(f"{wrong}; make or fetch it again") from error
-
-
-def open_data(config: TrainConfig) -> Pictures | Files:
-    """Open the pictures that a config names, as `datasets.open_images` does."""
-    return open_images(
-        config.data, size=config.size, channels=config.channels, count=config.count, broken=config.broken
-    )
-
-
-def artifacts_folder() -> Path:
-    """Return data/artifacts: of the current folder or one above it, else of the repository that holds this package."""
-    here = Path.cwd()
-    for root in (here, *here.parents):
-        if (root / "data/artifacts").is_dir():
-            return root / "data/artifacts"
-    return Path(__file__).resolve().parent.parent / "data/artifacts"
-
-
-def artifact_names() -> list[str]:
-    """List the finished runs in `artifacts_folder()`."""
-    return sorted(path.parent.name for path in artifacts_folder().glob("*/run.json"))
-
-
-def benchmark_results(benchmark: str) -> list[dict[str, Any]]:
-    """Return what a benchmark ("step", "agreement", "data" or "monitor") left in benchmarks/results, oldest first."""
-    folder = artifacts_folder().parent.parent / "benchmarks/results"
-    results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    return sorted((r for r in results if r["benchmark"] == benchmark), key=lambda result: result["date"])
 
 
 def provenance(device: torch.device) -> dict[str, Any]:

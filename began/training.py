@@ -2,37 +2,35 @@
 
 import gc
 import logging
-import signal
-import threading
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torchvision.utils import save_image
 from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from began.acceleration import out_of_memory, usable
+from began.checkpoints import CHECKPOINT, instead, load_checkpoint
 from began.collapse import COUNT, EVERY, CollapseError, Reading, healthy, read, suspicion
 from began.config import TrainConfig
-from began.files import atomic_write, link, locked, readable, remove_unfinished
-from began.images.sources import Batches, Files, Pictures, to_unit
+from began.files import atomic_write, locked, remove_unfinished, save_grid
+from began.images.batches import Batches
+from began.images.pixels import to_unit
+from began.images.sources import Files, Pictures, open_images
 from began.parallel import ALONE, Ranks
-from began.step import Began, Record, Update, fitting_batch, out_of_memory
+from began.passes import Began
+from began.rescue import Rescue, good_checkpoint, remedied
+from began.signals import stop_signals
+from began.step import Record, Update
+from began.tuning import fitting_batch, settled
 
 logger = logging.getLogger(__name__)
-CHECKPOINT = "checkpoint.pt"
-PARTS = {"config", "device", "step", "seconds", "plateau", "model", "optimizer", "scaler", "average", "rng"}
-PARTS |= {"history", "readings", "rollbacks", "good", "returns"}
-GOOD = "good"  # the folder of checkpoints to go back to
 CHANGEABLE = ("steps", "on_collapse", "remedy", "good_mib")  # in a resumed run
-RETURNS = 6  # how often a run goes back without a new good checkpoint in between: its learning rate is then 1/64
 
 
 class DivergenceError(FloatingPointError):
@@ -46,10 +44,11 @@ class MemoryLimitError(MemoryError):
 class Trainer:
     """A training run: the loop, its history, sample grids and checkpoints, and the watch for a mode collapse.
 
-    `images` is a dataset of uint8 tensors (see `datasets.open_images`). With `out`, sample grids go to `out/samples/`
-    and the state to `out/checkpoint.pt`; without, nothing is written. With several `ranks` each trains on its part of
-    the batches, and the run is that of one process: only rank 0 writes and shows progress. A resumed run equals an
-    uninterrupted one, bit for bit on a CPU. `config` is that given with its precision decided (`step.settled`).
+    `images` is a dataset of uint8 tensors (see `images.sources.open_images`). With `out`, sample grids go to
+    `out/samples/` and the state to `out/checkpoint.pt`; without, nothing is written. With several `ranks` each trains
+    on its part of the batches, and the run is that of one process: only rank 0 writes and shows progress. A resumed run
+    equals an uninterrupted one, bit for bit on a CPU. `config` is that given with its precision decided
+    (`tuning.settled`).
 
     Every `collapse.EVERY` steps a `Reading` is taken; `readings` holds them. A suspected collapse is logged; with
     `on_collapse="stop"` it ends the run, with "rollback" the run goes on from its last good checkpoint with the
@@ -93,16 +92,14 @@ class Trainer:
         self.seconds = 0.0
         self.stopped_by: int | None = None  # the signal that ended the last `fit`
         self.readings: list[Reading] = []
-        self.rollbacks: list[dict[str, Any]] = []
-        self.good: list[int] = []  # the steps of the checkpoints in `out/good`
-        self._returns = 0
+        self.rescue = Rescue(out, writes=self.out is not None)
         self._suspicion: str | None = None
         self._checked = 0
         self._rows = torch.empty(0, len(Record._fields))
 
     def _begin(self, config: TrainConfig) -> None:
+        self.config = config = settled(config, self.device, self.ranks)
         self.update = self.update_of(config, self.device, self.ranks)
-        self.config = config = self.update.config
         patience = max(config.lr_patience // config.log_every - 1, 0)  # it acts when more readings than this were bad
         self.plateau = ReduceLROnPlateau(self.update.optimizer, factor=0.5, patience=patience, threshold=1e-3, eps=0)
 
@@ -141,7 +138,7 @@ class Trainer:
         goal = self.config.steps if steps is None else steps
         self._start = time.monotonic() - self.seconds
         silent = not progress or self.ranks.rank > 0
-        if self.config.on_collapse == "rollback" and not self.good:
+        if self.config.on_collapse == "rollback" and not self.rescue.good:
             self._save()
             self._keep()
         with (
@@ -223,48 +220,26 @@ class Trainer:
             self.save(self.out / CHECKPOINT)
 
     def _keep(self) -> None:
-        """Keep the checkpoint just written to go back to; drop the oldest but the first where the disk space ends."""
-        self.good.append(self.step)
-        self._returns = 0
-        count = max(self.config.good_mib * 2**20 // self.update.nbytes, 1)
-        dropped, self.good = self.good[1:-count], [*self.good[:1], *self.good[1:][-count:]]
-        if self.out:
-            link(self.out / CHECKPOINT, self._good_path(self.step))
-            for step in dropped:
-                self._good_path(step).unlink(missing_ok=True)
-
-    def _good_path(self, step: int) -> Path:
-        assert self.folder is not None
-        return self.folder / GOOD / f"{step:06d}.pt"
+        """Keep the checkpoint just written as a good one, within the disk space that the config grants."""
+        self.rescue.keep(self.step, max(self.config.good_mib * 2**20 // self.update.nbytes, 1))
 
     def _go_back(self, error: CollapseError | DivergenceError) -> None:
-        """Go on from the last good checkpoint with the remedy, or raise CollapseError where that did not help.
-
-        A checkpoint but the first serves once: it may have been taken when the collapse had begun.
-        """
-        if self._returns == RETURNS:
+        """Go on from the last good checkpoint with the remedy, or raise CollapseError where that did not help."""
+        found, lr = self.step, self.lr
+        try:
+            path = self.rescue.way_back(error)
+        except CollapseError:
             self._save()
-            advice = "try another gamma or lambda_k, more pictures, or the preset began_cs"
-            raise CollapseError(f"{error}; going back {RETURNS} times did not help: {advice}") from error
-        self._returns += 1
-        found, lr, config = self.step, self.lr, self.config
-        step = self.good[-1] if len(self.good) == 1 else self.good.pop()
-        if config.remedy == "alpha":
-            config = replace(config, alpha=max(0.1, 2 * config.alpha))
-        self._begin(config)
-        path = self._good_path(step)
-        state = load_checkpoint(path)
-        was = TrainConfig.from_dict(state["config"])
-        for name, value, other in was.differences(self.config, (*CHANGEABLE, "alpha")):
-            raise ValueError(f"{path} is of another run: its {name} is {value!r}, not {other!r}")
-        self._restore(path, state)
-        if config.remedy == "lr":
+            raise
+        self._begin(remedied(self.config))
+        self._restore(path, good_checkpoint(path, self.config, CHANGEABLE))
+        if self.config.remedy == "lr":
             self.update.lr = lr / 2
         self._suspicion = None
-        self.rollbacks.append(
-            {"step": found, "evidence": str(error), "to": step, "lr": self.lr, "alpha": self.config.alpha}
+        self.rescue.rollbacks.append(
+            {"step": found, "evidence": str(error), "to": self.step, "lr": self.lr, "alpha": self.config.alpha}
         )
-        logger.warning("%s; going on from step %d with lr %.3g, alpha %g", error, step, self.lr, self.config.alpha)
+        logger.warning("%s; going on from step %d with lr %.3g, alpha %g", error, self.step, self.lr, self.config.alpha)
         self._save()
 
     def _agreed(self, stop: bool) -> bool:
@@ -311,8 +286,7 @@ class Trainer:
 
     def save_samples(self, path: Path) -> None:
         """Write the run's 8x8 grid of samples as a picture."""
-        with atomic_write(path) as temporary:
-            save_image(self.sample(), temporary, nrow=8, normalize=True, value_range=(-1, 1), format="png")
+        save_grid(self.sample(), path, 8)
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, atomically; DivergenceError, and no file, where a loss is no longer finite."""
@@ -326,9 +300,7 @@ class Trainer:
             **self.update.state_dict(),
             "history": torch.stack(self.history),
             "readings": torch.tensor(self.readings).view(-1, len(Reading._fields)),
-            "rollbacks": self.rollbacks,
-            "good": self.good,
-            "returns": self._returns,
+            **self.rescue.state_dict(),
         }
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             torch.save(state, file)  # to a name, torch would not say why it failed
@@ -362,8 +334,7 @@ class Trainer:
         trainer = cls(config, images, device=device, out=out, ranks=ranks)
         trainer._restore(path, state)
         trainer.seconds = state["seconds"]
-        trainer.rollbacks, trainer._returns = state["rollbacks"], state["returns"]
-        trainer.good = [step for step in state["good"] if out and trainer._good_path(step).exists()]
+        trainer.rescue.load_state_dict(state)
         return trainer
 
     def _restore(self, path: Path, state: dict) -> None:
@@ -373,59 +344,14 @@ class Trainer:
         except (RuntimeError, LookupError, TypeError, ValueError) as error:
             if out_of_memory(error):
                 raise
-            raise ValueError(f"{path} does not hold the weights of its own config{_instead(path)}") from error
+            raise ValueError(f"{path} does not hold the weights of its own config{instead(path)}") from error
         self._rows = state["history"].T
         self.step = self._checked = state["step"]
         self.readings = [Reading(*row) for row in state["readings"].tolist()]
 
 
-def load_checkpoint(path: Path) -> dict:
-    """Read what `Trainer.save` wrote, onto the CPU, without running code from the file.
-
-    Raises FileNotFoundError, or ValueError where the file is no whole checkpoint.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}")
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of how a file was made that is refused anyway
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch has no class of its own for files that it can't read
-        if out_of_memory(error):
-            raise
-        reason = str(error) if isinstance(error, OSError) else "cut off, damaged, or of another kind; nothing in it ran"
-        raise ValueError(f"{path} is not a checkpoint that can be read ({reason}){_instead(path)}") from error
-    if not isinstance(state, dict) or not state.keys() >= PARTS:
-        raise ValueError(f"{path} is not a checkpoint of a training run{_instead(path)}")
-    with readable(path):
-        TrainConfig.from_dict(state["config"])
-    return state
-
-
-def _instead(path: Path) -> str:
-    """Say what to do about a checkpoint that is of no use."""
-    *_, last = [None, *sorted((path.parent / GOOD).glob("*.pt"))]
-    return f"; copy {last} over it, or start anew" if last else "; start anew, in another folder or without this file"
-
-
-def usable(device: str | torch.device) -> torch.device:
-    """Return a device that can be computed on here; ValueError for an unknown name, or one that is not there."""
-    try:
-        found = torch.device(device)
-        torch.zeros(1, device=found).item()
-    except (RuntimeError, AssertionError, ImportError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device {str(device)!r} can't be used here ({reason}); cpu always can") from error
-    return found
-
-
-@contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """Yield a list that SIGINT and SIGTERM join instead of ending the program; only the main thread receives them."""
-    stopped: list[int] = []
-    signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    previous = {number: signal.signal(number, lambda number, _: stopped.append(number)) for number in signals}
-    try:
-        yield stopped
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+def open_data(config: TrainConfig) -> Pictures | Files:
+    """Open the pictures that a config names, as `images.sources.open_images` does."""
+    return open_images(
+        config.data, size=config.size, channels=config.channels, count=config.count, broken=config.broken
+    )

@@ -16,8 +16,9 @@ from machine import RESULTS, facts, save
 from tqdm import tqdm
 
 from began.config import TrainConfig
+from began.images.pixels import pixel_std
 from began.images.sources import open_images
-from began.runs import generate, pixel_std, summary
+from began.runs import generate, summary
 from began.training import Trainer
 
 WAYS = {

@@ -20,8 +20,9 @@ from torch.nn.functional import interpolate
 from tqdm import tqdm
 
 from began.config import TrainConfig
+from began.images.batches import Batches
 from began.images.faces import rendered_faces
-from began.images.sources import WORKERS, Batches, Files, open_images
+from began.images.sources import WORKERS, Files, open_images
 from began.training import Trainer
 
 KINDS = {"178x218": (512, 218, 178), "1024x1024": (128, 1024, 1024)}  # how many, and their height and width

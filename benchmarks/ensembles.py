@@ -16,7 +16,7 @@ from torch.nn.functional import softplus
 from tqdm import tqdm
 
 from studies.toy.ensemble import Ensemble
-from studies.toy.gans import METHODS
+from studies.toy.methods import METHODS
 from studies.toy.mixtures import PROBLEMS
 
 ROUNDS = 7

@@ -16,7 +16,7 @@ from began.acceleration import Graphed
 from began.config import TrainConfig
 from began.losses import latent_constraint, reconstruction_loss
 from began.networks import Layer, UpConv
-from began.step import Began, fast_pass
+from began.passes import Began, fast_pass
 
 FEATURES = (
     "one pass",

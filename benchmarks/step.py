@@ -30,7 +30,9 @@ from tqdm import tqdm
 
 from began.acceleration import DTYPES, WARM_UP, can_compile, precisions, seconds
 from began.config import TrainConfig
-from began.step import Began, Update, fast_pass, settled
+from began.passes import Began, fast_pass
+from began.step import Update
+from began.tuning import settled
 
 CUDA_GRID = [(16, 8, 16), *product((32, 64, 128), (64, 128), (16, 64))]
 CPU_GRID = [(16, 8, 16), (32, 32, 16), (64, 32, 16), (32, 64, 16), (64, 64, 16)]

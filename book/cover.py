@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from began.images.faces import rendered_faces
-from began.images.sources import to_unit
+from began.images.pixels import to_unit
 from began.runs import load_run
 from studies import style
 

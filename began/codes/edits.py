@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from began.codes.search import Found, best_start, regress, search
 from began.files import atomic_write
 from began.images.faces import ATTRIBUTES
-from began.images.sources import to_pixels
+from began.images.pixels import to_pixels
 from began.measure.reader import CONTINUOUS, Reader
 from began.runs import Run, generate
 

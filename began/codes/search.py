@@ -4,8 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.linear_model import LassoCV, LinearRegression
-from sklearn.model_selection import cross_val_predict
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -131,6 +129,9 @@ def regress(z: Tensor, values: Tensor) -> Slopes:
     if z.ndim != 2 or values.ndim != 2 or len(z) != len(values) or len(z) <= z.shape[1]:
         shapes = f"{tuple(z.shape)} and {tuple(values.shape)}"
         raise ValueError(f"z and values must be (N, N_z) and (N, A) with N above N_z, got {shapes}")
+    from sklearn.linear_model import LinearRegression  # of the extra `book`: finding codes needs none of it
+    from sklearn.model_selection import cross_val_predict
+
     codes, wanted = z.double().numpy(), values.double().numpy()
     guess = np.asarray(cross_val_predict(LinearRegression(), codes, wanted, cv=FOLDS)).reshape(wanted.shape)
     r2 = 1 - ((guess - wanted) ** 2).mean(0) / wanted.var(0).clip(1e-12)
@@ -164,6 +165,8 @@ def importances(z: Tensor, values: Tensor) -> Tensor:
     Both sides are scaled to a variance of 1; the penalty is chosen by cross-validation. Shapes: `(N, N_z)`, `(N, A)` to
     `(N_z, A)`.
     """
+
+    from sklearn.linear_model import LassoCV
 
     def scaled(points: Tensor) -> np.ndarray:
         return ((points - points.mean(0)) / points.std(0).clamp(min=1e-12)).double().numpy()

@@ -14,9 +14,8 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from began.images.faces import ATTRIBUTES
-from began.images.sources import to_unit
+from began.images.pixels import pixel_std, to_unit
 from began.measure.reader import CATEGORICAL, CONTINUOUS, Reader, check_pictures, nearest_face
-from began.runs import pixel_std
 
 NEIGHBOURS = 5
 COMPONENTS = 64  # of the pixels, as many as the reader has features

@@ -20,10 +20,11 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR
 from tqdm.auto import tqdm
 
+from began.artifacts import artifacts_folder
 from began.files import atomic_write, readable
 from began.images.faces import ATTRIBUTES, render, sample_attributes
-from began.images.sources import to_pixels, to_unit
-from began.runs import artifacts_folder, load_weights, provenance
+from began.images.pixels import to_pixels, to_unit
+from began.runs import load_weights, provenance
 
 CATEGORICAL = [column for column, attribute in enumerate(ATTRIBUTES) if attribute.levels]
 CONTINUOUS = [column for column, attribute in enumerate(ATTRIBUTES) if not attribute.levels]

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import torch
 
+from began.artifacts import Options, artifacts_folder
 from began.files import atomic_write
-from began.runs import artifacts_folder, provenance
-from studies.toy.gans import METHODS
-from studies.toy.sweeps import MEMBERS, SCORES, Job, Row, Setting, by_setting, interval, jobs, settings, train_job
-from studies.workers import Workers
+from began.runs import provenance
+from studies.statistics import interval
+from studies.toy.methods import METHODS
+from studies.toy.sweeps import MEMBERS, SCORES, Job, Setting, by_setting, jobs, settings, train_job
+from studies.workers import Row, Workers
 
 SETTINGS = 16  # tried for each method
 SEARCH_SEEDS = (100, 101)  # none of those reported
@@ -137,7 +139,7 @@ def table(rows: Sequence[Row]) -> list[Row]:
     return sorted(lines, key=lambda line: (list(STEPS).index(line["problem"]), -line["modes"] * line["high_quality"]))
 
 
-def study(folder: Path, work: Path, device: torch.device) -> None:
+def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
     """Do the whole comparison and write it: `rows.jsonl`, a line a run, `table.json`, and `study.json`, its provenance.
 
     `work` keeps what is done, so that a stopped study goes on.
@@ -150,7 +152,7 @@ def study(folder: Path, work: Path, device: torch.device) -> None:
         "study.json": json.dumps(provenance(device), indent=1) + "\n",
     }
     for name, text in texts.items():
-        with atomic_write(folder / name) as temporary:
+        with atomic_write(out / name) as temporary:
             temporary.write_text(text)
 
 

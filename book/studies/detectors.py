@@ -7,7 +7,7 @@ from statistics import median
 from scipy import stats
 
 from began.collapse import QUIET, Reading, dropped, suspicion
-from studies.toy.sweeps import Row
+from studies.workers import Row
 
 LOST = 0.1  # coverage below which a run has collapsed: 2 of 25 modes, or every tenth cell of attributes
 EARLY = 1000  # steps by which an alarm may precede a collapse and still be meant for it

@@ -10,20 +10,23 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from began.artifacts import Options, artifacts_folder
 from began.config import TrainConfig
 from began.equilibrium import Equilibrium
 from began.files import atomic_write
+from began.images.batches import Batches
 from began.images.faces import rendered_faces
-from began.images.sources import Batches, Pictures, open_images, to_pixels, to_unit
+from began.images.pixels import to_pixels, to_unit
+from began.images.sources import Pictures, open_images
 from began.losses import reconstruction_loss
 from began.measure.distances import curve_metrics, measure
 from began.measure.reader import load_reader
 from began.measure.wasserstein import loss_statistics
-from began.runs import artifacts_folder, generate, provenance, summary, windows
-from began.step import Began, Record, Update
+from began.passes import Began
+from began.runs import generate, provenance, summary, windows
+from began.step import Record, Update
 from studies.image_gans import EBGAN, WGANGP, AlternatingBEGAN, Turns
-from studies.toy.sweeps import Row
-from studies.workers import Workers
+from studies.workers import Row, Workers
 
 BASE: dict[str, Any] = {"size": 16, "n": 16, "batch": 16, "lr": 5e-4, "lambda_k": 0.03, "gamma": 0.9, "lr_patience": 0}
 WINDOW = 20  # steps whose mean is one point of a curve
@@ -235,7 +238,7 @@ def rounded(value: Any) -> Any:
 def carried_out(
     trial: Trial, folder: Path, photographs: Path, device: torch.device, advance: Callable[[int], object]
 ) -> list[Row]:
-    """Train and measure a trial, or do what an earlier call left undone; a worker's part of `run_trials`."""
+    """Train and measure a trial, or do what an earlier call left undone; a worker's part of `make`."""
     place = folder / trial.group / trial.key
     if (place / "trial.json").exists():
         advance(trial.steps)
@@ -282,12 +285,13 @@ def real_rows(photographs: Path) -> list[Row]:
     return rounded(rows)
 
 
-def run_trials(out: Path, work: Path, photographs: Path, device: torch.device) -> None:
+def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
     """Make the artifact: train and measure all trials in `work`, and write what chapters need of them to `out`.
 
-    `photographs` is a folder of pictures of the reader's own; without it their rows stay as they are in `out`. Of them
-    only numbers are kept. A stopped call goes on where it was.
+    `options.photographs` is a folder of pictures of the reader's own; without it their rows stay as they are in `out`.
+    Of them only numbers are kept. A stopped call goes on where it was.
     """
+    photographs = options.photographs
     missing = not photographs.is_dir()
 
     def possible(todo: Sequence[Trial]) -> list[Trial]:

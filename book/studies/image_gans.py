@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from began.config import TrainConfig
 from began.losses import Losses, discriminator_loss, reconstruction_loss
 from began.networks import Encoder, Stack
-from began.step import Began, Record, streams
+from began.passes import Began
+from began.step import Record, streams
 
 
 class Turns:

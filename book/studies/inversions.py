@@ -10,20 +10,22 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from began.artifacts import Options, artifacts_folder
 from began.codes.search import Found, disentanglement, importances, interpolate, move, regress, search, sweep
 from began.config import PRESETS, TrainConfig
 from began.files import atomic_write
+from began.images.batches import Batches
 from began.images.faces import ATTRIBUTES, sample_attributes
-from began.images.sources import Batches, to_pixels, to_unit
+from began.images.pixels import pixel_std, to_pixels, to_unit
 from began.losses import distance
 from began.measure.distances import sharpness
 from began.measure.reader import CATEGORICAL, CONTINUOUS, Reader, load_reader, nearest_face
-from began.runs import artifacts_folder, generate, pixel_std, provenance
-from began.step import Began, Update
+from began.passes import Began
+from began.runs import generate, provenance
+from began.step import Update
 from studies.gammas import BASE, SEEDS, pictures, rounded
 from studies.image_gans import ALI, Turns
-from studies.toy.sweeps import Row
-from studies.workers import Workers
+from studies.workers import Row, Workers
 
 STEPS = 3000
 LONG = 10_000  # iterations of a search, as many as BEGAN-CS 4.5 has
@@ -389,7 +391,7 @@ def measured(
 def carried_out(
     job: Inversion, folder: Path, photographs: Path, device: torch.device, advance: Callable[[int], object]
 ) -> list[Row]:
-    """Do a job, unless an earlier call did; a worker's part of `invert_all`."""
+    """Do a job, unless an earlier call did; a worker's part of `make`."""
     place = folder / job.name
     if (place / "row.json").exists():
         advance(job.work)
@@ -402,13 +404,14 @@ def carried_out(
     return [json.loads((place / "row.json").read_text())]
 
 
-def invert_all(out: Path, work: Path, photographs: Path, device: torch.device) -> None:
+def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
     """Make the artifact: train, search and sweep in `work`, and write what chapter 8 needs to `out`.
 
-    ALI has the setting that lost least in one shot, of those tried on rendered faces. `photographs` is a folder of
-    pictures of the reader's own; without it their rows stay as they are in `out`. Of them only numbers are kept. A
+    ALI has the setting that lost least in one shot, of those tried on rendered faces. `options.photographs` is a folder
+    of pictures of the reader's own; without it their rows stay as they are in `out`. Of them only numbers are kept. A
     stopped call goes on where it was.
     """
+    photographs = options.photographs
     there = [data for data in SETTINGS if data == "faces" or photographs.is_dir()]
     tried = [Inversion("search", "faces", "ALI", setting, SEARCH_SEED, STEPS) for setting in ALI_TRIED]
     rows = sorted(_done(tried, work, photographs, device), key=lambda row: row["name"])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from studies.toy import gans
+from studies.toy import autoencoders, gans
 from studies.toy.ensemble import Batch, Ensemble, Method
 
 NON_SATURATING = (gans.GAN, gans.SmoothedGAN, gans.HistoricalAveraging, gans.ExperienceReplay)
@@ -19,7 +19,7 @@ LOSSES: dict[type[Method], Callable[[Tensor], Tensor]] = {
     **dict.fromkeys(NON_SATURATING, lambda s: softplus(-s)),
     gans.LSGAN: lambda s: (s - 1).square() / 2,
     **dict.fromkeys((gans.WGAN, gans.WGANGP), lambda s: -s),
-    **dict.fromkeys((gans.EBGAN, gans.BEGAN, gans.BEGANCS), lambda energy: energy),
+    **dict.fromkeys((autoencoders.EBGAN, autoencoders.BEGAN, autoencoders.BEGANCS), lambda energy: energy),
 }  # G's loss of one sample as a function of the critic's output there, where it is one
 
 
@@ -81,7 +81,7 @@ def critic(method: Method, points: Tensor) -> Tensor:
     """
     if isinstance(method, gans.MinibatchDiscrimination):
         raise ValueError("minibatch discrimination has no opinion of a point alone")
-    if isinstance(method, gans.Autoencoding):
+    if isinstance(method, autoencoders.Autoencoding):
         return method.energy(points)
     if isinstance(method, gans.ALI):
         points = torch.cat([points, method.net("F", points)], 2)

@@ -11,22 +11,25 @@ from safetensors.torch import load_file, save_file
 from sklearn.decomposition import PCA
 from torch import Tensor
 
+from began.artifacts import Options, artifacts_folder
 from began.collapse import EVERY, CollapseError, Reading, read, total_variance
 from began.config import PRESETS, TrainConfig
 from began.files import atomic_write
-from began.images.sources import Pictures, to_pixels, to_unit
+from began.images.pixels import to_pixels, to_unit
+from began.images.sources import Pictures
 from began.losses import Losses, discriminator_loss, latent_constraint, reconstruction_loss
 from began.measure.distances import attribute_diversity, curve_metrics
 from began.measure.reader import Reader, load_reader
-from began.runs import artifacts_folder, generate, provenance, windows
-from began.step import Began, Halfway, Update
+from began.passes import Began, Halfway
+from began.runs import generate, provenance, windows
+from began.step import Update
 from began.training import DivergenceError, Trainer
 from studies.gammas import BASE, SEEDS, pictures, rounded
+from studies.toy.autoencoders import BEGAN
 from studies.toy.ensemble import Ensemble
-from studies.toy.gans import BEGAN, METHODS
+from studies.toy.methods import METHODS
 from studies.toy.mixtures import PROBLEMS, score
-from studies.toy.sweeps import Row
-from studies.workers import Workers
+from studies.workers import Row, Workers
 
 STOP = 250  # steps between two measurements of samples
 WINDOW = 50  # steps whose mean is one point of a curve
@@ -272,7 +275,7 @@ def follow(vigil: Vigil, place: Path, photographs: Path, device: torch.device, a
         "readings": {"step": [EVERY * i for i in range(1, len(trainer.readings) + 1)], **columns(trainer.readings)},
         "stops": {name: [stop[name] for stop in stops] for name in stops[0]},
         "frames": {name: [values[name] for values in variances] for name in variances[0]} if variances else {},
-        "rollbacks": trainer.rollbacks,
+        "rollbacks": trainer.rescue.rollbacks,
         "ended": ended,
         "seconds": trainer.seconds,
         **provenance(device),
@@ -332,7 +335,7 @@ def follow_toys(toys: ToyVigils, device: torch.device, advance: Callable[[int], 
 def carried_out(
     job: Vigil | ToyVigils, folder: Path, photographs: Path, device: torch.device, advance: Callable[[int], object]
 ) -> list[Row]:
-    """Follow a run, or the toys, unless an earlier call did; a worker's part of `follow_all`."""
+    """Follow a run, or the toys, unless an earlier call did; a worker's part of `make`."""
     place = folder / job.name
     if (place / "rows.json").exists():
         advance(job.work)
@@ -346,12 +349,13 @@ def carried_out(
     return json.loads((place / "rows.json").read_text())
 
 
-def follow_all(out: Path, work: Path, photographs: Path, device: torch.device) -> None:
+def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
     """Make the artifact: follow all runs in `work`, and write what chapters need of them to `out`.
 
-    `photographs` is a folder of pictures of the reader's own; without it their rows stay as they are in `out`. Of them
-    only numbers are kept. A stopped call goes on where it was.
+    `options.photographs` is a folder of pictures of the reader's own; without it their rows stay as they are in `out`.
+    Of them only numbers are kept. A stopped call goes on where it was.
     """
+    photographs = options.photographs
     missing = not photographs.is_dir()
     todo = [*TOYS, *(vigil for vigil in vigils() if not (missing and vigil.data == "photographs"))]
     with Workers(device) as workers:

@@ -83,3 +83,6 @@ def _call(function: Callable[..., list[Any]], *arguments: object) -> list[Any]:
 def _advance(steps: int) -> None:
     with _steps.get_lock():
         _steps.value += steps
+
+
+Row = dict[str, Any]

@@ -14,7 +14,7 @@ import torch
 from click.testing import CliRunner
 
 from began.config import TrainConfig
-from began.step import Began, reference_pass
+from began.passes import Began, reference_pass
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(size=16, n=4, n_z=8, batch=4, k_0=0.3, alpha=0.1, lr=1e-3, precision="float32")

@@ -17,22 +17,17 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from began import cli, files, training
+from began import files, training
+from began.checkpoints import CHECKPOINT, GOOD, load_checkpoint
 from began.cli import main
 from began.config import TrainConfig
 from began.files import UNFINISHED, atomic_write, locked
 from began.images.sources import Pictures
 from began.measure.reader import Reader, ReaderConfig, load_reader, save_reader
-from began.runs import load_run, open_data
-from began.step import Update, fitting_batch
-from began.training import (
-    CHECKPOINT,
-    GOOD,
-    DivergenceError,
-    MemoryLimitError,
-    Trainer,
-    load_checkpoint,
-)
+from began.runs import load_run
+from began.step import Update
+from began.training import DivergenceError, MemoryLimitError, Trainer, open_data
+from began.tuning import fitting_batch
 from studies.toy import sweeps
 
 resource = pytest.importorskip("resource", reason="limits as POSIX sets them")
@@ -197,7 +192,7 @@ class AtOnce:
 
 
 def test_a_sweep_on_a_full_disk_goes_on_later(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(cli, "Workers", AtOnce)
+    monkeypatch.setattr("studies.toy.command.Workers", AtOnce)
     out = tmp_path / "rows.jsonl"
     command = ["sweep", "toy", "--out", out, "--device=cpu", "--steps=2", "--width=8", "--seeds=3"]
     with no_larger_files(500):
@@ -272,7 +267,7 @@ def test_a_checkpoint_that_may_not_be_read_is_named(run: Path, monkeypatch):
         def refused(*_args: object, **_options: object) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(run / CHECKPOINT))
 
-        monkeypatch.setattr(training.torch, "load", refused)
+        monkeypatch.setattr(torch, "load", refused)
     else:
         (run / CHECKPOINT).chmod(0)
     line = the_line(resume(run))
@@ -612,7 +607,8 @@ def test_a_second_sweep_and_a_second_making_of_an_artifact_are_refused(tmp_path:
     def refused(folder: Path, name: str) -> None:
         raise BlockingIOError(f"{folder}/{name} is held")
 
-    monkeypatch.setattr(cli, "locked", refused)
+    for module in ("studies.toy.command", "began.cli.artifacts"):
+        monkeypatch.setattr(f"{module}.locked", refused)
     assert "runs/.sweep-began.jsonl.lock is held" in the_line(began("sweep", "toy", "--method=began", "--device=cpu"))
     assert "runs/artifacts/.toy.lock is held" in the_line(began("artifacts", "toy", "--device=cpu"))
 
@@ -643,9 +639,9 @@ def no_training(*_: object) -> None:
 
 def test_a_folder_that_can_not_be_written_is_refused_before_any_work(read_only: Path, run: Path, monkeypatch):
     monkeypatch.setattr(Update, "__call__", no_training)
-    monkeypatch.setattr(cli, "Workers", no_training)
-    monkeypatch.setattr(cli, "study", no_training)
-    monkeypatch.setattr(cli, "artifacts_folder", lambda: read_only / "out")
+    monkeypatch.setattr("studies.toy.command.Workers", no_training)
+    monkeypatch.setattr("studies.comparison.make", no_training)
+    monkeypatch.setattr("began.cli.artifacts.artifacts_folder", lambda: read_only / "out")
     monkeypatch.chdir(run)
     for result in (
         train(read_only / "run"),
@@ -680,7 +676,7 @@ def test_a_refusal_of_the_system_names_the_file_and_the_reason(code: int, tmp_pa
 
 @pytest.mark.parametrize("device", ["cuda:9", "nonsense", "meta", "cuda:-3", ""])
 def test_a_device_that_is_not_there_is_refused_before_any_work(device: str, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(cli, "open_data", no_training)
+    monkeypatch.setattr("began.cli.train.open_data", no_training)
     for command in (["train", "--out", tmp_path / "run"], ["sweep", "toy"], ["artifacts"]):
         line = the_line(began(*command, "--device", device), 2)
         assert f"{device!r} can't be used here" in line

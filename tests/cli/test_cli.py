@@ -16,11 +16,13 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from began import cli
+from began.artifacts import Options, makers
+from began.checkpoints import CHECKPOINT, load_checkpoint
 from began.cli import main
 from began.config import TrainConfig
-from began.runs import RECIPES, load_run, open_data
-from began.training import CHECKPOINT, Trainer, load_checkpoint
+from began.runs import load_run
+from began.training import Trainer, open_data
+from studies.models import RECIPES
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[3] / "shared/faces/faces64.zip"
 SMALL = ["--size=16", "--n=4", "--n-z=8", "--count=32", "--batch=4", "--log-every=5", "--device=cpu"]
@@ -119,25 +121,24 @@ def test_artifacts_train_again_and_go_on_only_where_they_stopped(tmp_path: Path,
     assert old.exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "function", "expected"),
-    [
-        ("toy", "study", ["data/artifacts/toy", "runs/artifacts/toy", "cpu"]),
-        ("survival", "follow_all", ["data/artifacts/survival", "runs/artifacts/survival", "mine", "cpu"]),
-        ("trials", "run_trials", ["data/artifacts/trials", "runs/artifacts/trials", "mine", "cpu"]),
-        ("controller", "record_all", ["data/artifacts/controller", "runs/artifacts/controller", "cpu"]),
-        ("attributes", "save_reader", ["a reader", "data/artifacts/attributes"]),
-    ],
-)
-def test_artifacts_of_several_runs_are_made_where_the_book_looks(name, function, expected, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["toy", "survival", "trials", "controller", "inversions", "attributes"])
+def test_artifacts_are_made_by_their_entry_point_where_the_book_looks(name: str, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data/artifacts").mkdir(parents=True)
     calls = []
-    monkeypatch.setattr(cli, "train_reader", lambda: "a reader")
-    monkeypatch.setattr(cli, function, lambda *given: calls.append([str(one) for one in given]))
+    monkeypatch.setattr(makers()[name].value.replace(":", "."), lambda *given: calls.append(given))
     result = began("artifacts", name, "--device", "cpu", "--photographs", "mine")
     assert result.exit_code == 0, result.output
-    assert calls == [[value.replace("data/", f"{tmp_path}/data/") for value in expected]]
+    folders = tmp_path / "data/artifacts" / name, Path("runs/artifacts") / name
+    assert calls == [(*folders, torch.device("cpu"), Options(Path("mine")))]
+
+
+def test_a_command_that_lacks_a_library_of_the_book_says_how_to_get_it(tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    result = began("train", "--data", "digits", "--channels", "1", "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "pip install 'began[book]'" in result.output
 
 
 @pytest.mark.parametrize(

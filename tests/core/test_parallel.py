@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from began.checkpoints import CHECKPOINT, load_checkpoint
 from began.parallel import ALONE, Ranks, joined
-from began.training import CHECKPOINT, load_checkpoint
 
 STEPS = 20
 RUNS = {

@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from began.artifacts import artifacts_folder
 from began.config import TrainConfig
+from began.images.pixels import pixel_std
 from began.images.sources import Pictures
-from began.runs import RECIPES, artifacts_folder, benchmark_results, load_run, pixel_std, save_run, summary, windows
+from began.runs import load_run, save_run, summary, windows
 from began.step import Record
 from began.training import Trainer
+from studies.benchmarks import benchmark_results
+from studies.models import RECIPES
 
 CONFIG = TrainConfig(size=16, n=4, n_z=8, batch=4, log_every=5, steps=12, ema=0.5, carry_steps=3, precision="float32")
 FINISHED = sorted(path.parent.name for path in artifacts_folder().glob("*/generator.safetensors"))

@@ -10,9 +10,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from began import step as module
+from began import tuning
 from began.config import TrainConfig
 from began.parallel import Ranks
-from began.step import Began, Record, Update, fast_pass, float16_pass, reference_pass, seconds_a_step, settled
+from began.passes import Began, fast_pass, float16_pass, reference_pass
+from began.step import Record, Update
+from began.tuning import seconds_a_step, settled
 
 CPU = torch.device("cpu")
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
@@ -227,9 +230,9 @@ def test_what_a_run_computes_in(monkeypatch, caplog):
     assert on("float32", "bfloat16", "float16", device="cpu") == "float32"
     assert on("float32", "bfloat16", device="cpu", asked="bfloat16") == "bfloat16"
     for faster in ("float32", "float16"):
-        monkeypatch.setattr(module, "seconds_a_step", lambda c, _, faster=faster: 1 if c.precision == faster else 2)
+        monkeypatch.setattr(tuning, "seconds_a_step", lambda c, _, faster=faster: 1 if c.precision == faster else 2)
         assert on("float32", "float16") == faster
-    monkeypatch.setattr(module, "seconds_a_step", lambda c, _: 1 if c.precision == "float32" else math.inf)
+    monkeypatch.setattr(tuning, "seconds_a_step", lambda c, _: 1 if c.precision == "float32" else math.inf)
     assert on("float32", "float16") == "float32"
     assert not caplog.records
     with caplog.at_level(logging.WARNING):

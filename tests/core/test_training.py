@@ -14,10 +14,12 @@ import torch
 from torchvision.utils import save_image
 
 from began import training
+from began.checkpoints import CHECKPOINT, GOOD, load_checkpoint
 from began.collapse import CollapseError
 from began.config import TrainConfig
 from began.images.sources import Pictures, open_images
-from began.training import CHECKPOINT, GOOD, RETURNS, Trainer, load_checkpoint
+from began.rescue import RETURNS
+from began.training import Trainer
 
 SMALL = {"size": 16, "n": 4, "gamma": 0.5, "lambda_k": 1e-3, "n_z": 8, "batch": 4, "log_every": 5, "steps": 12}
 
@@ -207,7 +209,7 @@ def test_a_run_goes_back_to_its_last_good_checkpoint_with_half_the_learning_rate
     trainer.fit(17)
     (tmp_path / "kept.pt").write_bytes((tmp_path / f"run/{GOOD}/000016.pt").read_bytes())
     trainer.fit()
-    (rollback,) = trainer.rollbacks
+    (rollback,) = trainer.rescue.rollbacks
     assert (rollback["step"], rollback["to"], rollback["alpha"]) == (20, 16, 0)
     assert "step 20: made up" in rollback["evidence"]
     assert rollback["lr"] == pytest.approx(options.lr / 2)
@@ -225,7 +227,7 @@ def test_a_run_goes_back_with_a_raised_alpha(collapses: set[int], tmp_path: Path
     options = config(steps=12, on_collapse="rollback", remedy="alpha")
     trainer = Trainer(options, pictures(), out=tmp_path)
     trainer.fit()
-    assert [rollback["alpha"] for rollback in trainer.rollbacks] == [0.1, 0.2]
+    assert [rollback["alpha"] for rollback in trainer.rescue.rollbacks] == [0.1, 0.2]
     assert trainer.lr == pytest.approx(options.lr)
     assert trainer.config.alpha == trainer.model.alpha == 0.2
     assert Trainer.resume(tmp_path / CHECKPOINT, pictures(), out=tmp_path).config.alpha == 0.2
@@ -235,13 +237,13 @@ def test_a_checkpoint_that_did_not_help_is_not_gone_back_to_again(collapses: set
     collapses |= {4, 5}
     trainer = Trainer(config(steps=40, on_collapse="rollback", checkpoint_every=8), pictures(), out=tmp_path)
     trainer.fit(23)
-    assert [rollback["to"] for rollback in trainer.rollbacks] == [16, 8]
-    assert trainer.good == [0, 16], "8 was used up, 16 is a new one"
+    assert [rollback["to"] for rollback in trainer.rescue.rollbacks] == [16, 8]
+    assert trainer.rescue.good == [0, 16], "8 was used up, 16 is a new one"
     assert trainer.lr == pytest.approx(trainer.config.lr / 4)
     collapses |= set(range(8, 100))
     with pytest.raises(CollapseError, match=rf"made up; going back {RETURNS} times did not help"):
         trainer.fit()
-    assert [rollback["to"] for rollback in trainer.rollbacks[2:]] == [24, 16, *[0] * (RETURNS - 2)]
+    assert [rollback["to"] for rollback in trainer.rescue.rollbacks[2:]] == [24, 16, *[0] * (RETURNS - 2)]
     assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == trainer.step
 
 
@@ -249,7 +251,7 @@ def test_good_checkpoints_fit_on_the_disk_and_the_first_stays(collapses: set[int
     trainer = Trainer(config(steps=20, on_collapse="rollback", checkpoint_every=4), pictures(), out=tmp_path)
     monkeypatch.setattr(type(trainer.update), "nbytes", 2**20 * 400)  # of 1024 MiB
     trainer.fit()
-    assert trainer.good == [0, 16, 20]
+    assert trainer.rescue.good == [0, 16, 20]
     assert sorted(path.name for path in (tmp_path / GOOD).iterdir()) == ["000000.pt", "000016.pt", "000020.pt"]
     assert load_checkpoint(tmp_path / GOOD / "000016.pt")["step"] == 16
 
@@ -264,7 +266,7 @@ def test_only_healthy_checkpoints_are_good(collapses: set[int], tmp_path: Path, 
     monkeypatch.setattr(training, "healthy", lambda readings: len(readings) > 2)
     trainer = Trainer(config(steps=20, on_collapse="rollback", checkpoint_every=8), pictures(), out=tmp_path)
     trainer.fit()
-    assert trainer.good == [0, 16]
+    assert trainer.rescue.good == [0, 16]
 
 
 def test_a_loss_that_is_not_finite_is_gone_back_from(collapses: set[int], tmp_path: Path):
@@ -274,8 +276,8 @@ def test_a_loss_that_is_not_finite_is_gone_back_from(collapses: set[int], tmp_pa
         next(trainer.model.generator.parameters()).fill_(float("nan"))
     trainer.fit()
     assert trainer.history.M.isfinite().all()
-    assert [rollback["to"] for rollback in trainer.rollbacks] == [8]
-    assert "not finite at step 10" in trainer.rollbacks[0]["evidence"]
+    assert [rollback["to"] for rollback in trainer.rescue.rollbacks] == [8]
+    assert "not finite at step 10" in trainer.rescue.rollbacks[0]["evidence"]
 
 
 def test_what_a_run_went_back_from_survives_a_stop(collapses: set[int], tmp_path: Path):
@@ -284,10 +286,14 @@ def test_what_a_run_went_back_from_survives_a_stop(collapses: set[int], tmp_path
     trainer = Trainer(options, pictures(), out=tmp_path)
     trainer.fit(22)
     resumed = Trainer.resume(tmp_path / CHECKPOINT, pictures(), out=tmp_path)
-    assert (resumed.rollbacks, resumed.good, resumed.readings) == (trainer.rollbacks, trainer.good, trainer.readings)
+    assert (resumed.rescue.rollbacks, resumed.rescue.good, resumed.readings) == (
+        trainer.rescue.rollbacks,
+        trainer.rescue.good,
+        trainer.readings,
+    )
     assert resumed.lr == pytest.approx(options.lr / 2)
     elsewhere = Trainer.resume(tmp_path / CHECKPOINT, pictures(), out=tmp_path / "elsewhere")
-    assert elsewhere.good == []
+    assert elsewhere.rescue.good == []
 
 
 def test_a_stopped_run_can_go_on_with_rollbacks(collapses: set[int], tmp_path: Path):
@@ -299,7 +305,7 @@ def test_a_stopped_run_can_go_on_with_rollbacks(collapses: set[int], tmp_path: P
     changed = replace(options, on_collapse="rollback", precision="auto")
     resumed = Trainer.resume(tmp_path / CHECKPOINT, pictures(), config=changed, out=tmp_path)
     resumed.fit()
-    assert [(rollback["step"], rollback["to"]) for rollback in resumed.rollbacks] == [(15, 10)]
+    assert [(rollback["step"], rollback["to"]) for rollback in resumed.rescue.rollbacks] == [(15, 10)]
 
 
 def test_rollbacks_need_a_place():

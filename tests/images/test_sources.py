@@ -13,9 +13,11 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from began.images import sources
+from began.images import batches as module
+from began.images.batches import Batches
 from began.images.faces import rendered_faces
-from began.images.sources import Batches, Files, Pictures, open_images, to_pixels, to_unit
+from began.images.pixels import to_pixels, to_unit
+from began.images.sources import Files, Pictures, open_images
 
 FACES64 = Path(__file__).parents[3] / "shared/faces/faces64.zip"
 
@@ -161,7 +163,7 @@ def test_digits_need_no_download():
 
 def test_olivetti_is_scaled_to_bytes(monkeypatch):
     values = np.linspace(0, 1, 256, dtype=np.float32).repeat(16).reshape(1, 4096)
-    monkeypatch.setattr(sources, "fetch_olivetti_faces", lambda **_: (values, None))
+    monkeypatch.setattr("sklearn.datasets.fetch_olivetti_faces", lambda **_: (values, None))
     olivetti = open_images("olivetti", size=64, channels=1)
     assert torch.equal(olivetti[0].flatten(), torch.arange(256).repeat_interleave(16).byte())
 
@@ -184,7 +186,7 @@ def test_no_network_says_what_to_do_in_one_line(spec, loader, tmp_path, monkeypa
         raise OSError("Name or service not known")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sources, loader, offline)
+    monkeypatch.setattr(f"sklearn.datasets.{loader}", offline)
     with pytest.raises(FileNotFoundError, match=rf"^{spec} cannot be downloaded .*by hand: .*data/sklearn.*$"):
         open_images(spec, size=16)
 
@@ -620,7 +622,7 @@ def test_a_rank_decodes_its_own_pictures_alone(numbered):
 def test_a_batch_is_fetched_when_asked_for_and_not_before():
     fetched = []
     source = (fetched.append(i) or torch.zeros(1) for i in itertools.count())
-    moved = sources._moved(source, torch.device("cpu"))
+    moved = module._moved(source, torch.device("cpu"))
     for count in range(4):
         assert len(fetched) == count
         next(moved)
@@ -682,7 +684,7 @@ def test_pictures_of_ones_own_are_not_copied():
 
 
 def test_free_memory_is_within_the_machine():
-    assert 2**24 < sources._free_bytes(torch.device("cpu")) < 2**46
+    assert 2**24 < module._free_bytes(torch.device("cpu")) < 2**46
 
 
 @forks
@@ -719,15 +721,15 @@ def test_batches_do_not_wait_for_cuda(lopsided, resident_bytes, flip):
 
 def test_a_set_stays_on_the_device_else_on_the_host_else_it_is_decoded_again(monkeypatch):
     free = {"cuda": 100, "cpu": 1000}
-    monkeypatch.setattr(sources, "_free_bytes", lambda device: free[device.type])
+    monkeypatch.setattr(module, "_free_bytes", lambda device: free[device.type])
     cuda, cpu = torch.device("cuda"), torch.device("cpu")
-    assert sources._home(50, cuda, None) == cuda
-    assert sources._home(51, cuda, None) == cpu
-    assert sources._home(500, cuda, None) == cpu
-    assert sources._home(501, cuda, None) is None
-    assert sources._home(501, cpu, None) is None
-    assert sources._home(51, cuda, 51) == cuda
-    assert sources._home(52, cuda, 51) is None
+    assert module._home(50, cuda, None) == cuda
+    assert module._home(51, cuda, None) == cpu
+    assert module._home(500, cuda, None) == cpu
+    assert module._home(501, cuda, None) is None
+    assert module._home(501, cpu, None) is None
+    assert module._home(51, cuda, 51) == cuda
+    assert module._home(52, cuda, 51) is None
 
 
 # --- Photographs

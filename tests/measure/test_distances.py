@@ -7,7 +7,7 @@ from scipy.linalg import sqrtm
 from torch import Tensor
 
 from began.images.faces import ATTRIBUTES, render, rendered_faces, sample_attributes
-from began.images.sources import to_pixels, to_unit
+from began.images.pixels import to_pixels, to_unit
 from began.measure.distances import (
     attribute_diversity,
     averageness,

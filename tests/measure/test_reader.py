@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from began.artifacts import artifacts_folder
 from began.images.faces import ATTRIBUTES, render, rendered_faces, sample_attributes
-from began.images.sources import to_pixels, to_unit
+from began.images.pixels import to_pixels, to_unit
 from began.measure import reader
 from began.measure.reader import (
     CATEGORICAL,
@@ -29,7 +30,6 @@ from began.measure.reader import (
     skills,
     train_reader,
 )
-from began.runs import artifacts_folder
 
 READER = load_reader()
 NAMES = [attribute.name for attribute in ATTRIBUTES]

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import same_color
 from torch import Tensor
 
-from studies import style
+from studies.figures import ch03
 from studies.style import COLOURS
 
 pytestmark = pytest.mark.usefixtures("figures")
@@ -37,7 +37,7 @@ def filled(axes: Axes) -> list[float]:
 
 def test_areas_are_those_between_the_distribution_functions(tmp_path: Path):
     first, second = torch.tensor([3.0, 1.0, 6.0, 2.0]), torch.tensor([2.0, 5.0, 2.0, 4.0])
-    figure = style.show_areas({"by hand": (first, second), "the same": (first, first)})
+    figure = ch03.show_areas({"by hand": (first, second), "the same": (first, first)})
     axes, same = figure.axes
     assert filled(axes) == pytest.approx([0.25, 0.5])  # F_2 above F_1, then below
     assert filled(same) == [0, 0]
@@ -51,7 +51,7 @@ def test_areas_are_those_between_the_distribution_functions(tmp_path: Path):
 
 def test_misses_stand_beside_the_curve_of_gaussians():
     half = torch.tensor([0.5, 0.25])
-    figure = style.show_misses(
+    figure = ch03.show_misses(
         {"faces": (torch.tensor([1.0, 1e7]), half), "photographs": (torch.tensor([2.0]), half[:1])},
         {"faces": {0.5: half, 0.9: 2 * half}, "photographs": {0.5: half}},
     )
@@ -69,7 +69,7 @@ def test_misses_stand_beside_the_curve_of_gaussians():
 
 def test_readings_show_each_seed_and_their_median():
     values = torch.tensor([[1.0, 2.0], [3.0, 6.0], [2.0, 9.0]])
-    figure = style.show_readings([10, 20], {"a": {"L(x)": values, "L(G(z))": -values}, "b": {"L(x)": values}, "c": {}})
+    figure = ch03.show_readings([10, 20], {"a": {"L(x)": values, "L(G(z))": -values}, "b": {"L(x)": values}, "c": {}})
     first, second, third, _ = figure.axes
     thick = {line.get_label(): line for line in first.lines if line.get_linewidth() == 2}
     assert {name: np.asarray(line.get_ydata()).tolist() for name, line in thick.items()} == {
@@ -87,7 +87,7 @@ def test_readings_show_each_seed_and_their_median():
 def test_normal_losses_lie_on_the_line_and_skewed_ones_do_not():
     normal = torch.special.ndtri((torch.arange(500) + 0.5) / 500)
     shuffled = (7 + 3 * normal)[torch.randperm(500, generator=torch.Generator().manual_seed(0))]
-    figure = style.show_quantiles({"faces": {"real": shuffled, "generated": normal.exp()}})
+    figure = ch03.show_quantiles({"faces": {"real": shuffled, "generated": normal.exp()}})
     (axes,) = figure.axes
     drawn = columns(axes)
     quantiles, values = map(np.asarray, drawn["real"])
@@ -99,7 +99,7 @@ def test_normal_losses_lie_on_the_line_and_skewed_ones_do_not():
 def test_pushes_have_a_mark_of_their_own():
     gap = torch.tensor([-0.5, 0.5])
     players: dict[str, Tensor] = {"D": torch.tensor([-1.0, 1.0]), "D, k = 1": gap, "G": torch.tensor([1.0, -1.0])}
-    (axes,) = style.show_pushes(gap, players).axes
+    (axes,) = ch03.show_pushes(gap, players).axes
     drawn = columns(axes)
     for name, cosine in players.items():
         assert drawn[name] == (gap.tolist(), cosine.tolist())

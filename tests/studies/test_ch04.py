@@ -7,6 +7,7 @@ import torch
 from matplotlib.colors import to_hex
 
 from studies import style
+from studies.figures import ch04
 
 pytestmark = pytest.mark.usefixtures("figures")
 
@@ -30,7 +31,7 @@ def test_ratios_show_runs_their_median_and_gamma():
     panels = {
         name: {gamma: torch.rand(3, 3, generator=rng) for gamma in (0.3, 0.7)} for name in ("faces", "photographs")
     }
-    figure = style.show_ratios(panels, steps)
+    figure = ch04.show_ratios(panels, steps)
     assert [axes.get_title() for axes in figure.axes] == ["faces", "photographs"]
     for axes, runs in zip(figure.axes, panels.values(), strict=True):
         assert dashed(axes) == [0.3, 0.7]
@@ -42,7 +43,7 @@ def test_ratios_show_runs_their_median_and_gamma():
 def test_a_gamma_has_one_colour_in_all_panels_and_in_the_legend():
     runs = torch.rand(2, 3, generator=torch.Generator().manual_seed(0))
     panels = {"faces": {0.3: runs, 0.7: runs, 1.0: runs}, "photographs": {0.3: runs, 0.7: runs}}
-    figure = style.show_ratios(panels, [1, 2, 3])
+    figure = ch04.show_ratios(panels, [1, 2, 3])
     legend = figure.axes[1].get_legend()
     named = {
         float(text.get_text()): to_hex(line.get_color())
@@ -59,7 +60,7 @@ def test_a_gamma_has_one_colour_in_all_panels_and_in_the_legend():
 
 def test_a_dither_shows_k_the_windowed_ratio_and_the_answer():
     k, ratio, answer = (torch.rand(2, 11, generator=torch.Generator().manual_seed(i)) for i in range(3))
-    weight, axes = style.show_dither(k, ratio, answer, window=5).axes
+    weight, axes = ch04.show_dither(k, ratio, answer, window=5).axes
     assert drawn(weight, k.mean(0))
     assert drawn(axes, answer.mean(0))
     assert drawn(axes, [ratio[:, :5].mean(), ratio[:, 5:10].mean()])
@@ -67,7 +68,7 @@ def test_a_dither_shows_k_the_windowed_ratio_and_the_answer():
 
 
 def test_a_loop_shows_ratio_k_and_gamma():
-    figure = style.show_loop([0.1, 0.2], [0.5, 0.8], 0.9, "stable")
+    figure = ch04.show_loop([0.1, 0.2], [0.5, 0.8], 0.9, "stable")
     left, right = figure.axes
     assert drawn(left, [0.5, 0.8])
     assert dashed(left) == [0.9]
@@ -78,7 +79,7 @@ def test_a_loop_shows_ratio_k_and_gamma():
 def test_predictions_stand_beside_what_was_recorded():
     recorded = torch.rand(3, 4, generator=torch.Generator().manual_seed(0))
     panels = {"clip": (recorded, {"plant": [1.0, 2.0, 3.0, 4.0]}), "wind-up": (recorded, {})}
-    first, second = style.show_predictions(panels).axes
+    first, second = ch04.show_predictions(panels).axes
     assert drawn(first, [1, 2, 3, 4])
     assert not drawn(second, [1, 2, 3, 4])
     for axes in (first, second):
@@ -97,7 +98,7 @@ def test_stability_shows_recorded_and_simulated_values_and_the_bound():
         "bound": 0.75,
         "threshold": 0.05,
     }
-    figure = style.show_stability({"faces": row, "toy": row})
+    figure = ch04.show_stability({"faces": row, "toy": row})
     assert len(figure.axes) == 4
     for std, clipped in (figure.axes[:2], figure.axes[2:]):
         for axes, name, median in ((std, "std", [0.2, 0.4]), (clipped, "clipped", [0.0, 0.6])):
@@ -112,7 +113,7 @@ def test_stability_shows_recorded_and_simulated_values_and_the_bound():
 
 def test_rules_show_every_run_and_the_median():
     rows = {"faces": {"paper": [0.8, 0.9, 1.3], "scale-free": [0.9, 0.91, 0.92]}, "digits": {"paper": [0.5]}}
-    faces, digits = style.show_rules(rows, 0.9).axes
+    faces, digits = ch04.show_rules(rows, 0.9).axes
     assert drawn(faces, [0.8, 0.9, 1.3])
     assert drawn(faces, [0.91, 0.91])
     assert dashed(faces) == dashed(digits) == [0.9]
@@ -122,7 +123,7 @@ def test_rules_show_every_run_and_the_median():
 
 def test_convergence_shows_paths_and_ends():
     M, distance = (torch.rand(2, 3, generator=torch.Generator().manual_seed(i)) for i in range(2))
-    (axes,) = style.show_convergence({"faces": {0.5: (M, distance)}}).axes
+    (axes,) = ch04.show_convergence({"faces": {0.5: (M, distance)}}).axes
     assert all(drawn(axes, run) for run in distance)
     (ends,) = [line for line in axes.lines if line.get_marker() == "o"]
     np.testing.assert_allclose(ends.get_xdata(), M[:, -1])

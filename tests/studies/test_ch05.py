@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from studies.style import TradeOff, by_gamma, show_courses, show_gamma, show_measures, show_trade_offs
+from studies.figures.ch05 import TradeOff, show_courses, show_gamma, show_measures, show_trade_offs
+from studies.statistics import by_gamma
 
 pytestmark = pytest.mark.usefixtures("figures")
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from studies import comparison
-from studies.toy.gans import METHODS
-from studies.toy.sweeps import MEMBERS, interval
+from studies.statistics import interval
+from studies.toy.methods import METHODS
+from studies.toy.sweeps import MEMBERS
 
 CPU = torch.device("cpu")
 

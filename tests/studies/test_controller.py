@@ -9,18 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from began.runs import artifacts_folder
+from began.artifacts import Options, artifacts_folder
 from studies import controller
-from studies.controller import (
-    Branch,
+from studies.controller import Branch, Recording, load_recordings, record
+from studies.plant import (
     Plant,
-    Recording,
     closed_loop,
     explained,
     fit_plant,
     largest_gain,
-    load_recordings,
-    record,
     simulate,
     spectral_radius,
     step_response,
@@ -283,7 +280,7 @@ def small(tmp_path_factory):
         patch.setattr(controller, "swings", lambda: np.array([1.4, 0.6, 1.4]))
         patch.setattr(controller, "Workers", Here)
         for _ in range(2):  # the second time from what the first left
-            controller.record_all(folder / "out", folder / "work", torch.device("cpu"))
+            controller.make(folder / "out", folder / "work", torch.device("cpu"), Options())
         again = folder / "again"
         record(Recording(1), again, torch.device("cpu"))
     return folder, load_file(folder / "out/recordings.safetensors")

@@ -7,9 +7,11 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from studies.toy.ensemble import BLOCK, COMMON, Adam, Ensemble, Perceptrons, stream
-from studies.toy.gans import GAN, METHODS, WGAN, ExperienceReplay
+from studies.toy.ensemble import BLOCK, COMMON, Ensemble, stream
+from studies.toy.gans import GAN, WGAN, ExperienceReplay
+from studies.toy.methods import METHODS
 from studies.toy.mixtures import SAMPLES, grid
+from studies.toy.perceptrons import Adam, Perceptrons
 
 SMALL = {"width": 6, "batch": 8, "n_z": 2}
 OWN = {"lr_g": (1e-3, 1e-2, 3e-3), "lr_d": (3e-3, 1e-3, 1e-2), "beta_1": (0.0, 0.5, 0.9), "gain_g": (1.0, 1.7, 0.5)}

@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from began.config import TrainConfig
 from began.equilibrium import Equilibrium
+from began.images.batches import Batches
 from began.images.faces import rendered_faces
-from began.images.sources import Batches, Pictures
+from began.images.sources import Pictures
 from began.measure import distances
 from began.step import Update
 from studies import gammas

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.functional import binary_cross_entropy_with_logits, cosine_similarity, logsigmoid
 
-from studies.toy.ensemble import Adam, Batch, Ensemble, Method
-from studies.toy.gans import METHODS
+from studies.toy.ensemble import Batch, Ensemble, Method
+from studies.toy.methods import METHODS
 from studies.toy.mixtures import grid
+from studies.toy.perceptrons import Adam
 
 RUNS = range(3)
 B = 6

@@ -8,6 +8,7 @@ import torch
 
 from began.step import Record
 from studies import style
+from studies.figures import ch01, ch09, ch10
 from studies.toy.mixtures import PROBLEMS, grid
 
 pytestmark = pytest.mark.usefixtures("figures")
@@ -35,7 +36,7 @@ def test_rows_carry_the_names_in_the_models_colours():
 
 
 def test_histories_show_the_target_dashed(tmp_path: Path):
-    figure = style.show_histories({"BEGAN": (torch.arange(1, 51), history(50, 0.6), 0.7)})
+    figure = ch01.show_histories({"BEGAN": (torch.arange(1, 51), history(50, 0.6), 0.7)})
     ratio = figure.axes[1]
     target = [line for line in ratio.lines if line.get_linestyle() == "--"]
     assert [line.get_ydata()[0] for line in target] == [0.7]
@@ -46,7 +47,7 @@ def test_histories_show_the_target_dashed(tmp_path: Path):
 
 def test_gammas_show_every_seed_and_the_median():
     runs = {0.3: [history(100, r) for r in (0.2, 0.3, 0.5)], 0.9: [history(100, r) for r in (0.8, 0.9, 1.0)]}
-    figure = style.show_gammas(runs, {0.3: [0.1, 0.2, 0.6], 0.9: [0.3, 0.4, 0.5]})
+    figure = ch01.show_gammas(runs, {0.3: [0.1, 0.2, 0.6], 0.9: [0.3, 0.4, 0.5]})
     ratio, spread = figure.axes
     thick = [line for line in ratio.lines if line.get_linewidth() == 2]
     assert [round(float(line.get_ydata()[-1]), 6) for line in thick] == [0.3, 0.9]
@@ -78,7 +79,7 @@ def test_speeds_show_a_panel_for_each_shape_and_a_bar_for_each_model():
         for mode, r in (("ports", 1.0), ("began", size / 16), ("other", 7.0))
     ]
     rows.append({"model": "BEGAN", "mode": "began", "size": 128, "n": 8, "batch": 4, "error": "out of memory"})
-    figure = style.show_speeds(rows, {"ports": "the ports", "began": "ours"})
+    figure = ch10.show_speeds(rows, {"ports": "the ports", "began": "ours"})
     left, right = figure.axes
     assert [axes.get_title() for axes in (left, right)] == ["32x32, n = 8, batch 4", "64x64, n = 8, batch 4"]
     assert [bar.get_width() for bar in right.patches] == [1, 4, 1, 4]
@@ -94,7 +95,7 @@ def test_agreement_joins_the_runs_of_a_seed_and_marks_medians():
         for seed in range(3)
         for way in ("reference", "float32")
     ]
-    figure = style.show_agreement(rows)
+    figure = ch10.show_agreement(rows)
     M = figure.axes[0]
     assert [line.get_ydata().tolist() for line in M.lines[:3]] == [[0, 1], [1, 2], [2, 3]]
     assert [line.get_ydata()[0] for line in M.lines[3:]] == [1, 2]
@@ -112,9 +113,9 @@ def line(method: str, search: str = "search") -> dict[str, float | str]:
 
 
 def test_samples_are_drawn_over_the_means_of_their_mixture():
-    figure = style.show_mixtures(PROBLEMS.values(), count=50)
+    figure = ch09.show_mixtures(PROBLEMS.values(), count=50)
     assert [axes.get_title() for axes in figure.axes] == list(PROBLEMS)
-    figure = style.show_samples({"GAN": torch.zeros(2, 30, 2), "BEGAN": torch.zeros(2, 30, 2)}, grid(), count=20)
+    figure = ch09.show_samples({"GAN": torch.zeros(2, 30, 2), "BEGAN": torch.zeros(2, 30, 2)}, grid(), count=20)
     assert [axes.get_ylabel() for axes in figure.axes] == ["GAN", "", "BEGAN", ""]
     means, points = figure.axes[2].lines
     assert (len(means.get_xdata()), len(points.get_xdata())) == (25, 20)
@@ -123,7 +124,7 @@ def test_samples_are_drawn_over_the_means_of_their_mixture():
 
 def test_a_comparison_has_intervals_and_published_figures():
     lines = [line("gan"), line("began_cs"), line("began_cs", "wide")]
-    modes, quality = style.show_comparison(lines, {"gan": (3.3, 0.005)}).axes
+    modes, quality = ch09.show_comparison(lines, {"gan": (3.3, 0.005)}).axes
     assert [label.get_text() for label in modes.get_yticklabels()] == ["GAN", "BEGAN-CS", "BEGAN-CS, longer search"]
     bar, dot, published, *others = modes.lines
     assert (list(bar.get_xdata()), list(dot.get_xdata()), list(published.get_xdata())) == ([18, 22], [20], [3.3])
@@ -132,14 +133,14 @@ def test_a_comparison_has_intervals_and_published_figures():
 
 
 def test_every_setting_tried_is_a_tick():
-    axes = style.show_searches({"GAN": [0.1, 0.2, 0.3], "BEGAN": [0.0]}, {"GAN": 0.25, "BEGAN": 0.1}).axes[0]
+    axes = ch09.show_searches({"GAN": [0.1, 0.2, 0.3], "BEGAN": [0.0]}, {"GAN": 0.25, "BEGAN": 0.1}).axes[0]
     assert [len(drawn.get_xdata()) for drawn in axes.lines] == [3, 1, 1, 1]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["GAN", "BEGAN"]
 
 
 def test_k_is_drawn_beside_its_bound():
-    bound, k = style.show_coverage([0.2, 0.4], [0.1, 0.3], [0.2, 0.4]).axes[0].lines
+    bound, k = ch09.show_coverage([0.2, 0.4], [0.1, 0.3], [0.2, 0.4]).axes[0].lines
     assert (list(bound.get_ydata()), list(k.get_ydata())) == ([0.2, 0.4], [0.1, 0.3])
-    points, bound = style.show_meter({"BEGAN": ([0.5], [0.1])}).axes[0].lines
+    points, bound = ch09.show_meter({"BEGAN": ([0.5], [0.1])}).axes[0].lines
     assert (list(points.get_xdata()), list(points.get_ydata())) == ([0.5], [0.1])
     assert list(bound.get_xdata()) == list(bound.get_ydata())

@@ -11,12 +11,13 @@ from sklearn.decomposition import PCA
 from began.collapse import EVERY
 from began.config import TrainConfig
 from began.images.faces import rendered_faces
-from began.images.sources import Pictures, to_unit
-from began.step import Began, fast_pass
+from began.images.pixels import to_unit
+from began.images.sources import Pictures
+from began.passes import Began, fast_pass
 from studies import survival
 from studies.gammas import SEEDS
 from studies.survival import ALPHAS, MODELS, TOYS, TRAINERS, ToyVigils, Vigil, frame, leaking_pass, trainer_of, vigils
-from studies.toy.gans import BEGAN
+from studies.toy.autoencoders import BEGAN
 
 CPU = torch.device("cpu")
 NOWHERE = Path("no photographs")

@@ -7,22 +7,13 @@ import pytest
 import torch
 from scipy import stats
 
+from studies.statistics import interval
 from studies.toy import sweeps
 from studies.toy.ensemble import Ensemble
-from studies.toy.gans import GAN, METHODS
+from studies.toy.gans import GAN
+from studies.toy.methods import METHODS
 from studies.toy.mixtures import PROBLEMS, SAMPLES, density_ratio, ring, score
-from studies.toy.sweeps import (
-    MEMBERS,
-    Job,
-    by_setting,
-    combinations,
-    interval,
-    jobs,
-    members,
-    merit,
-    settings,
-    train_job,
-)
+from studies.toy.sweeps import MEMBERS, Job, by_setting, combinations, jobs, members, merit, settings, train_job
 from studies.workers import Workers
 
 CPU = torch.device("cpu")

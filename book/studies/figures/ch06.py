@@ -13,7 +13,7 @@ from torch import Tensor
 from began.collapse import EVERY, Reading
 from studies.detectors import DETECTORS, EARLY, Score, collapsed_at, coverage
 from studies.style import COLOURS, WIDTH, line_of, show_images
-from studies.toy.sweeps import Row
+from studies.workers import Row
 
 LOOKS = {"monitor": ("o", COLOURS["BEGAN"]), "k alone": ("^", "#777777"), "M alone": ("x", COLOURS["real"])}
 

@@ -13,9 +13,9 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from scipy import stats
 from torch import Tensor
 
-from began.images.sources import to_unit
+from began.images.pixels import to_unit
 from studies.style import COLOURS, MARKERS, WIDTH, show_images
-from studies.toy.sweeps import Row
+from studies.workers import Row
 
 STYLES: dict[str, dict[str, Any]] = {  # dashes and markers repeat what the colour says
     "BEGAN": {"color": COLOURS["BEGAN"], "linestyle": "-", "marker": MARKERS["BEGAN"]},

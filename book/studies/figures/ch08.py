@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
+from studies.statistics import interval
 from studies.style import COLOURS, MARKERS, WIDTH
-from studies.toy.sweeps import Row, interval
+from studies.workers import Row
 
 STARTS: dict[str, dict[str, Any]] = {  # dashes repeat the colour
     "random": {"color": "#444444", "linestyle": "-", "label": "search from a random z"},

@@ -5,18 +5,16 @@ import json
 import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from scipy import stats
 
 from studies.toy.ensemble import Ensemble, Method, stacked
-from studies.toy.gans import METHODS
+from studies.toy.methods import METHODS
 from studies.toy.mixtures import PROBLEMS, SAMPLES, density_ratio, score, wasserstein
-from studies.workers import Workers
+from studies.workers import Row, Workers
 
 Setting = Mapping[str, float]
-Row = dict[str, Any]
 MEMBERS = 16  # runs in an ensemble: more of them no longer fit a core's cache
 SCORES = ("modes", "high_quality", "reverse_kl", "w1")
 
@@ -139,13 +137,3 @@ def by_setting(rows: Iterable[Row]) -> list[tuple[dict[str, float], list[Row]]]:
     for row in rows:
         groups.setdefault(json.dumps(row["setting"], sort_keys=True), []).append(row)
     return sorted(((json.loads(key), group) for key, group in groups.items()), key=lambda item: -merit(item[1]))
-
-
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean and its 95 % interval by Student's t, which is the mean alone where all values are equal."""
-    mean = sum(values) / len(values)
-    error = stats.sem(values) if len(values) > 1 and math.isfinite(mean) else 0.0
-    if not error > 0:
-        return mean, mean, mean
-    low, high = stats.t.interval(0.95, len(values) - 1, mean, error)
-    return mean, float(low), float(high)
