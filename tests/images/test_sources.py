@@ -14,6 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from began.images import batches as module
+from began.images import sources
 from began.images.batches import Batches
 from began.images.faces import rendered_faces
 from began.images.pixels import to_pixels, to_unit
