@@ -2,10 +2,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help book test bench check execute address artifacts clean
+# Code on a page is narrower than code in an editor.
+CHAPTERS_AS := --line-length 88 book/*.ipynb
+
+.PHONY: help book test test-fast bench check format execute address artifacts clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
 book: $(READY) ## build the book from its stored outputs and print its address; OFFLINE=1 never asks for a network
 	@$(BIN)/jupyter-book build . -q -W -n --keep-going
@@ -14,11 +17,17 @@ book: $(READY) ## build the book from its stored outputs and print its address; 
 test: $(READY) ## run the unit tests, then every cell of the book against its stored output
 	@$(BIN)/pytest -n 2 --dist loadfile && OMP_NUM_THREADS=1 $(BIN)/pytest --nbval book/ -n 2 --dist loadscope
 
+test-fast: $(READY) ## run the core's tests, in under a minute
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 tests/core tests/images -m "not slow and not network"
+
 bench: $(READY) ## time the training step against the ports' (a quarter of an hour on two cores)
 	@$(BIN)/python benchmarks/step.py
 
-check: $(READY) ## lint, formatting and types
-	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/pyright
+check: $(READY) ## lint, formatting and types, of chapters too
+	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/ruff format --check $(CHAPTERS_AS) && $(BIN)/pyright
+
+format: $(READY) ## format all code, that of chapters too
+	@$(BIN)/ruff check --fix && $(BIN)/ruff format && $(BIN)/ruff format $(CHAPTERS_AS)
 
 execute: $(READY) ## run the chapters and store their outputs; CHAPTERS="01 03" picks some
 	@$(BIN)/python book/execute.py $(CHAPTERS)

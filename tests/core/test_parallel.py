@@ -41,6 +41,7 @@ def train_all(folder: Path) -> None:
             training.Trainer(config, Pictures(pixels, "noise"), out=folder / name, ranks=ranks).fit()
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_run_of_one(tmp_path: Path):
     for name, launcher in {"one": [sys.executable], "two": TORCHRUN}.items():
         subprocess.run([*launcher, __file__, str(tmp_path / name)], check=True, env=ENVIRONMENT, timeout=300)
@@ -76,6 +77,7 @@ def worker(rank: int, launcher: int) -> int:
     raise AssertionError(f"no process has rank {rank}")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the processes as Linux lists them")
 def test_a_killed_rank_ends_the_job_and_leaves_the_last_checkpoint(tmp_path: Path):
     out = tmp_path / "run"
@@ -98,6 +100,7 @@ def test_a_killed_rank_ends_the_job_and_leaves_the_last_checkpoint(tmp_path: Pat
     assert load_checkpoint(out / CHECKPOINT)["step"] == step + 3
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_all_ranks_at_the_same_step_with_everything_saved(tmp_path: Path):
     out = tmp_path / "run"
     launch = [*TORCHRUN, *train_command(out, "--steps", "1000000")]

@@ -18,7 +18,6 @@ from began.step import Record, Update
 from began.tuning import seconds_a_step, settled
 
 CPU = torch.device("cpu")
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 
 
 def config(**changes) -> TrainConfig:
@@ -288,7 +287,7 @@ def test_where_compile_does_not_work_the_run_goes_on(monkeypatch, caplog):
     assert update.read().isfinite().all()
 
 
-@needs_cuda
+@pytest.mark.cuda
 @pytest.mark.parametrize(
     ("mode", "precision"), [("fast", "float32"), ("reference", "float32"), ("fast", "float16"), ("fast", "bfloat16")]
 )
@@ -312,7 +311,7 @@ def test_a_graph_replays_the_step(alpha, mode, precision):
         torch.testing.assert_close(a, b, rtol=0.1, atol=5e-3)
 
 
-@needs_cuda
+@pytest.mark.cuda
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @pytest.mark.parametrize("graph", [False, True])
 def test_cuda_never_waits_for_the_host_between_readings(graph):

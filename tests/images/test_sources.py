@@ -689,7 +689,7 @@ def test_free_memory_is_within_the_machine():
 
 
 @forks
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 @pytest.mark.parametrize("kind", ["resident", "host", "files"])
 def test_batches_on_cuda_while_it_is_busy(lopsided, kind):
     """Each batch is read long after the host asked for it, when others have been copied behind it."""
@@ -705,7 +705,7 @@ def test_batches_on_cuda_while_it_is_busy(lopsided, kind):
 
 
 @forks
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("resident_bytes", [None, 0])
@@ -746,6 +746,7 @@ def photographs(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_photographs(photographs, record_property):
     images = open_images(f"folder:{photographs}", size=64)
     assert len(images) == 12_000

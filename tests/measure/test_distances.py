@@ -148,6 +148,7 @@ def measured() -> dict[str, dict[str, float]]:
     return {name: measure(spoilt(name), FACES, READER) for name in ("real", "few", "noisy")}
 
 
+@pytest.mark.slow
 def test_real_faces_score_as_real_faces(measured):
     real = measured["real"]
     for name in ("pixel", "reader"):

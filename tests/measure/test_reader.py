@@ -94,6 +94,7 @@ def test_the_loss_by_hand():
     assert reading_loss(right, table).item() == pytest.approx(0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_short_training_learns_repeats_and_leaves_the_generator_of_random_numbers_alone(tmp_path: Path):
     config = ReaderConfig(n=8, features=32, steps=200, batch=64, lr=5e-3, seed=2)
     state = torch.get_rng_state()
@@ -160,6 +161,7 @@ def test_no_start_of_the_search_is_nearer_than_its_end():
     assert found.mean() < 0.5 * start.mean()
 
 
+@pytest.mark.slow
 def test_noise_and_blends_are_far_from_every_face():
     faces = rendered_faces(64, 16, seed=80)
     noise = torch.randint(0, 256, (32, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)

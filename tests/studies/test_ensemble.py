@@ -16,7 +16,6 @@ from studies.toy.perceptrons import Adam, Perceptrons
 SMALL = {"width": 6, "batch": 8, "n_z": 2}
 OWN = {"lr_g": (1e-3, 1e-2, 3e-3), "lr_d": (3e-3, 1e-3, 1e-2), "beta_1": (0.0, 0.5, 0.9), "gain_g": (1.0, 1.7, 0.5)}
 SEEDS = (5, 7, 5)
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 
 
 @pytest.fixture(autouse=True)
@@ -279,7 +278,7 @@ def test_no_step_waits_for_the_host(name):
             run.clock.item()
 
 
-@needs_cuda
+@pytest.mark.cuda
 @pytest.mark.parametrize("name", METHODS)
 def test_a_graph_replays_the_steps(name):
     """Beyond a block of noise, with learning rates that fall, a moving average and all that a method remembers."""

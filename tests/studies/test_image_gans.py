@@ -180,7 +180,7 @@ def test_wgan_gp_moves_g_once_in_so_many_steps_and_its_critic_is_the_encoder():
     assert turns == [False, False, True] * 2
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 @pytest.mark.parametrize("kind", GAMES)
 def test_games_play_on_cuda(kind: type[Turns]):
     game = kind(config(), "cuda")

@@ -1,0 +1,95 @@
+"""`began train`: a run from the command line, on one process or several."""
+
+import dataclasses
+import os
+import shlex
+import signal
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from began.checkpoints import CHECKPOINT, load_checkpoint
+from began.cli.options import FOLDER, config_options, device_option
+from began.config import PRESETS, TrainConfig
+from began.files import locked
+from began.parallel import ALONE, Ranks, joined, lost_contact
+from began.runs import save_run
+from began.training import CHANGEABLE, DivergenceError, Trainer, open_data
+
+
+@click.command()
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="[began, or that of the run that is resumed]")
+@click.option("--out", type=FOLDER, help="where the run goes  [runs/PRESET-DATA]")
+@click.option("--resume", is_flag=True, help="go on with the run in --out, to --steps if given")
+@device_option
+@config_options
+def train(preset: str | None, out: Path | None, resume: bool, device: torch.device, **given: Any) -> None:
+    """Train a model; Ctrl-C saves and stops, --resume goes on.
+
+    On several GPUs: torchrun --nproc-per-node 4 --no-python -- began train ..., the same run as on one.
+    """
+    changes = {name: value for name, value in given.items() if value is not None}
+    config = TrainConfig.preset(preset or "began", **changes)
+    out = out or Path("runs") / f"{preset or 'began'}-{config.data.partition(':')[0]}"
+    checkpoint = out / CHECKPOINT
+    if resume:
+        of_preset = [name for values in PRESETS.values() for name in values] if preset else []
+        config = _resumed(checkpoint, {name: getattr(config, name) for name in of_preset} | changes)
+    elif checkpoint.exists():
+        raise click.UsageError(f"{out} holds a run already: --resume goes on with it, another --out starts anew")
+    with nullcontext() if int(os.environ.get("RANK", "0")) else locked(out), joined(device) as ranks:
+        go_on = f"began train --resume --out {shlex.quote(str(out))} --device {device}"
+        trainer = open_trainer(config, device, out, ranks)
+        try:
+            finish(trainer, out, go_on)
+        except (OSError, DivergenceError) as error:
+            if not checkpoint.exists():
+                raise
+            remedy = " --on-collapse rollback" if isinstance(error, DivergenceError) else ""
+            raise click.ClickException(f"{error}; go on from the last checkpoint with: {go_on}{remedy}") from error
+
+
+def open_trainer(config: TrainConfig, device: torch.device, out: Path, ranks: Ranks = ALONE) -> Trainer:
+    """Return the run in `out`, at its checkpoint if it has one."""
+    images, checkpoint = open_data(config), out / CHECKPOINT
+    if checkpoint.exists():
+        return Trainer.resume(checkpoint, images, config=config, device=device, out=out, ranks=ranks)
+    return Trainer(config, images, device=device, out=out, ranks=ranks)
+
+
+def _resumed(checkpoint: Path, changes: dict[str, Any]) -> TrainConfig:
+    """Return a checkpoint's config with the changes given, of which `CHANGEABLE` are allowed."""
+    state = load_checkpoint(checkpoint)
+    config = TrainConfig.from_dict(state["config"])
+    for name, value in changes.items():
+        if name not in CHANGEABLE and value != getattr(config, name):
+            raise click.UsageError(f"--resume keeps {name} = {getattr(config, name)!r}, got {value!r}; start anew")
+    config = dataclasses.replace(config, **changes)
+    if config.steps < state["step"]:
+        raise click.UsageError(f"--steps must be at least {state['step']}, where the run is, got {config.steps}")
+    return config
+
+
+def finish(trainer: Trainer, out: Path, go_on: str, *, half: bool = False) -> None:
+    """Train a run to its end and write it to `out`, weights in float16 if `half`; say how to go on where it stops."""
+    if trainer.ranks.rank == 0:
+        click.echo(f"training in {trainer.update.how}")
+    try:
+        trainer.fit()
+    except RuntimeError as error:
+        if not lost_contact(error):
+            raise
+        who = f"rank {trainer.ranks.rank} of {trainer.ranks.count}"
+        raise click.ClickException(f"{who} lost another process at step {trainer.step}; go on with: {go_on}") from error
+    if trainer.ranks.rank:
+        return
+    if trainer.step < trainer.config.steps:
+        click.echo(f"stopped at step {trainer.step}; go on with: {go_on}")
+        raise SystemExit(128 + (trainer.stopped_by or signal.SIGINT))
+    record = save_run(trainer, out, half=half)
+    trainer.save_samples(out / "samples.png")
+    click.echo(", ".join(f"{name} {value:.4g}" for name, value in record["metrics"].items()))
+    click.echo(f"{out}: samples.png, run.json, history.jsonl, generator.safetensors, discriminator.safetensors")

@@ -1,0 +1,1 @@
+"""Where a picture lies in z, and what moving there does."""

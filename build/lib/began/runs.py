@@ -1,0 +1,179 @@
+"""What a finished run leaves behind: its config, history, weights and provenance, in a folder."""
+
+import datetime
+import json
+import platform
+import subprocess
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from began.artifacts import artifact_names, artifacts_folder
+from began.config import TrainConfig
+from began.files import atomic_write, readable
+from began.images.pixels import pixel_std, to_unit
+from began.networks import Autoencoder, Decoder
+from began.passes import Began
+from began.step import Record
+from began.training import Trainer
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, loaded: `generator` maps `(B, N_z)` to images, `discriminator` images to reconstructions.
+
+    `history` holds the means over windows of `config.log_every` steps, a column each, `step` the last step of each
+    window; `record` is the whole of run.json, metrics and provenance included.
+    """
+
+    config: TrainConfig
+    generator: Decoder
+    discriminator: Autoencoder
+    step: Tensor
+    history: Record
+    record: dict[str, Any]
+
+    def sample(self, count: int, seed: int = 0) -> Tensor:
+        """Return `count` samples G(z), `(count, C, H, W)` about [-1, 1], of z drawn from `seed`."""
+        z = torch.rand(count, self.config.n_z, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+        return generate(self.generator, z)
+
+    def to(self, device: torch.device) -> "Run":
+        """Return the run with its networks on a device."""
+        return replace(self, generator=self.generator.to(device), discriminator=self.discriminator.to(device))
+
+
+@torch.no_grad()
+def generate(generator: nn.Module, z: Tensor) -> Tensor:
+    """Return G(z), `(B, C, H, W)`, a few at a time, so that any number of z `(B, N_z)` fits into memory."""
+    return torch.cat([generator(part) for part in z.split(16)])
+
+
+def windows(history: Record, every: int) -> tuple[Tensor, Record]:
+    """Return the means of each column over successive windows of `every` steps, and the last step of each window."""
+    count = len(history.k) // every
+    means = Record(*(column[: count * every].view(count, every).mean(1) for column in history))
+    return torch.arange(1, count + 1) * every, means
+
+
+def summary(history: Record) -> dict[str, float]:
+    """Return k at the end, and the means of L(x), L(G(z)), their ratio and M over the last tenth of the steps."""
+    last = Record(*(column[-max(len(column) // 10, 1) :].mean() for column in history))
+    values = {
+        "loss_real": last.loss_real,
+        "loss_fake": last.loss_fake,
+        "ratio": last.loss_fake / last.loss_real,
+        "k": history.k[-1],
+        "M": last.M,
+    }
+    return {name: value.item() for name, value in values.items()}
+
+
+def save_run(trainer: Trainer, folder: Path, *, half: bool = False) -> dict[str, Any]:
+    """Write `run.json`, `history.jsonl`, `generator.safetensors`, `discriminator.safetensors`; return the record.
+
+    `half` stores the weights in float16. Each file is written atomically, run.json last.
+    """
+    config, history = trainer.config, trainer.history
+    networks: dict[str, nn.Module] = {
+        "generator": trainer.sampler,
+        "discriminator": trainer.model.discriminator,
+    }
+    for name, network in networks.items():
+        dtype = torch.float16 if half else torch.float32
+        weights = {key: value.cpu().to(dtype).contiguous() for key, value in network.state_dict().items()}
+        with atomic_write(folder / f"{name}.safetensors") as temporary:
+            temporary.write_bytes(save(weights))  # `save_file` would leave a temporary of its own at a kill
+
+    step, means = windows(history, config.log_every)
+    rows = zip(step.tolist(), *(column.tolist() for column in means), strict=True)
+    names = ("step", *Record._fields)
+    with atomic_write(folder / "history.jsonl") as temporary:
+        temporary.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))
+
+    z = trainer.model.noise(256, torch.Generator(trainer.device).manual_seed(config.seed + 2))
+    images = trainer.batches.images
+    some = torch.stack([to_unit(images[i]) for i in range(min(len(images), 256))])
+    record = {
+        "config": config.to_dict(),
+        "seed": config.seed,
+        "steps": trainer.step,
+        "pictures": len(images),
+        "seconds": round(trainer.seconds, 1),
+        "rollbacks": trainer.rescue.rollbacks,
+        "metrics": {
+            **summary(history),
+            "sample_std": pixel_std(generate(trainer.sampler, z)),
+            "picture_std": pixel_std(some),
+        },
+        **provenance(trainer.device),
+    }
+    with atomic_write(folder / "run.json") as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
+    return record
+
+
+def load_run(place: str | Path) -> Run:
+    """Load a run's folder, or a committed artifact by its name. No code in the files is run.
+
+    Raises FileNotFoundError where neither is there, ValueError, naming the file, where one is damaged or does not fit
+    the config.
+    """
+    folder = Path(place) if Path(place).is_dir() else artifacts_folder() / place
+    if not (folder / "run.json").is_file():
+        known = ", ".join(artifact_names()) or "none yet"
+        raise FileNotFoundError(f"no finished run at {place}, nor an artifact of that name (there are: {known})")
+    with readable(folder / "run.json"):
+        record = json.loads((folder / "run.json").read_text())
+        config = TrainConfig.from_dict(record["config"])
+    model = Began(config)
+    for name in ("generator", "discriminator"):
+        load_weights(getattr(model, name), folder / f"{name}.safetensors")
+    with readable(folder / "history.jsonl"):
+        lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+        history = Record(*(torch.tensor([line[name] for line in lines]) for name in Record._fields))
+        step = torch.tensor([line["step"] for line in lines])
+    return Run(config, model.generator.eval(), model.discriminator.eval(), step, history, record)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load a network's weights from a safetensors file, which holds no code; ValueError where they are not its own."""
+    try:
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        wrong = f"{path} does not hold the weights of the config beside it ({reason})"
+        raise ValueError(f"{wrong}; make or fetch it again") from error
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Return when, where and with what something was computed: date, commit, versions, device."""
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "commit": _commit(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "began")},
+        },
+        "device": where,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _commit() -> str:
+    def git(*command: str) -> str:
+        return subprocess.run(
+            ["git", *command], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"  # installed from a package, or without git

@@ -1,0 +1,201 @@
+"""One update of G, D and k: three ways to the same gradients, and what moves with them."""
+
+import copy
+import logging
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.amp import GradScaler
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from began.acceleration import DTYPES, Graphed, can_compile, precisions
+from began.config import TrainConfig
+from began.losses import Losses
+from began.parallel import ALONE, Ranks
+from began.passes import Began, Halfway, fast_pass, float16_pass, reference_pass
+
+logger = logging.getLogger(__name__)
+
+
+class Record(NamedTuple):
+    """What is kept of each step, k as it is after it: scalars, or a column of the history each."""
+
+    loss_real: Tensor
+    loss_fake: Tensor
+    constraint: Tensor
+    k: Tensor
+    M: Tensor
+
+
+def streams(seed: int) -> tuple[int, int, int]:
+    """Return the seeds of a run's weights, noise and sample grid: noise drawn with that of the weights repeats them."""
+    weights, noise, grid = (int(part) for part in np.random.SeedSequence(seed).generate_state(3))
+    return weights, noise, grid
+
+
+class Update:
+    """One update of G, D and k, all from the same pass (BEGAN 3.4), with everything that it moves on the device.
+
+    `update(x)` with x `(B, C, H, W)` in [-1, 1] moves both players by Adam, k, the carries and the moving average, and
+    writes a row of `Record` on the device; `read()` hands the rows over. Nothing in it waits for the host, and on CUDA
+    it is one graph unless `graph` is False. With several `ranks`, x is this process's part of the batch, z is drawn for
+    the whole batch, and gradients, losses, k and M are those of the whole. `config` is that given with its precision
+    decided by rule (`decided`; a trial is `tuning.settled`).
+    """
+
+    def __init__(self, config: TrainConfig, device: torch.device, ranks: Ranks = ALONE, *, graph: bool = True):
+        self.config, self.ranks = decided(config, device, ranks), ranks
+        weights, noise, grid = streams(config.seed)
+        self.model = Began(config, torch.Generator().manual_seed(weights))
+        self.model.to(device).to(memory_format=torch.channels_last)
+        self.rng = torch.Generator(device).manual_seed(noise)
+        self.sample_z = self.model.noise(64, torch.Generator(device).manual_seed(grid))
+        self.average = copy.deepcopy(self.model.generator) if config.ema else None
+        self._move_average = get_ema_multi_avg_fn(config.ema)
+        self._lr = torch.tensor(config.lr, dtype=torch.float32, device=device)  # a graph reads it in each replay
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(),
+            lr=self._lr,
+            betas=(config.beta1, 0.999),
+            fused=True,
+            capturable=device.type == "cuda",
+        )
+        precision = self.config.precision
+        self.scaler = GradScaler(device.type, enabled=precision == "float16")
+        self._autocast = nullcontext() if precision == "float32" else torch.autocast(device.type, DTYPES[precision])
+        self._rows = torch.zeros(config.log_every, len(Record._fields), device=device)
+        self._cursor = torch.zeros(1, len(Record._fields), dtype=torch.int64, device=device)  # the next row, by column
+        self._written = 0
+        torch.backends.cudnn.benchmark = True  # the shapes stay: cuDNN tries its kernels once and keeps the fastest
+        if config.compile and can_compile(device):
+            # BEGAN-CS goes back through Enc twice; compiled, the gradients of torch 2.6 are then wrong
+            self.model.generator.compile(dynamic=False)
+            self.model.discriminator.decode.compile(dynamic=False)
+            if not config.alpha:
+                self.model.discriminator.encode.compile(dynamic=False)
+        self._graph = Graphed(device, self.rng) if graph and device.type == "cuda" and ranks.count == 1 else None
+        self._players = ranks.parallel(self.model)
+
+    @property
+    def how(self) -> str:
+        """What the update runs on and in, in words."""
+        device = self._lr.device
+        where = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        graph = ", one CUDA graph a step" if self._graph else ""
+        processes = f", {self.ranks.count} processes" if self.ranks.count > 1 else ""
+        return f"{self.config.precision} on {where}{graph}{processes}"
+
+    @property
+    def nbytes(self) -> int:
+        """What the weights, Adam's two moments of each, and the moving average take on a disk, about."""
+        average = self.average.parameters() if self.average else ()
+        return 3 * sum(part.nbytes for part in self.model.parameters()) + sum(part.nbytes for part in average)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate now, read from the device."""
+        return self._lr.item()
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._lr.fill_(value)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._lr
+
+    def __call__(self, x: Tensor) -> None:
+        """Update once; ValueError where the rows are full and have to be read first."""
+        if self._written == len(self._rows):
+            raise ValueError(f"{self._written} rows are unread: read() comes at least every log_every steps")
+        if self._graph:
+            self._graph(self._update, x)
+        else:
+            self._update(x)
+        self._written += 1
+
+    def _update(self, x: Tensor) -> None:
+        model, ranks = self.model, self.ranks
+        x = x.to(model.equilibrium.k.dtype).contiguous(memory_format=torch.channels_last)
+
+        def z() -> Tensor:
+            return model.noise(len(x) * ranks.count, self.rng)[ranks.rank * len(x) :][: len(x)]
+
+        with self._autocast:
+            losses, backward = self._forward(x, z)
+        model.zero_grad(set_to_none=True)
+        backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        losses = Losses(*ranks.mean(torch.stack(losses)).unbind())
+        M = model.equilibrium.update(losses.real, losses.fake)
+        for stack in model.stacks():
+            stack.decay_carry()
+        if self.average is not None:
+            self._move_average(list(self.average.parameters()), list(model.generator.parameters()), None)
+            for mine, current in zip(self.average.buffers(), model.generator.buffers(), strict=True):
+                mine.copy_(current)
+        row = torch.stack(Record(*losses, model.equilibrium.k, M))
+        self._rows.scatter_(0, self._cursor, row.to(self._rows.dtype).unsqueeze(0))
+        self._cursor += 1
+
+    def _forward(self, x: Tensor, z: Callable[[], Tensor]) -> Halfway:
+        """Run the forward half of the pass that the config asks for."""
+        if self.config.mode == "reference":
+            return self._players(reference_pass, x, z(), z())
+        if self.scaler.is_enabled():
+            return self._players(float16_pass, x, z(), self.scaler.scale)
+        return self._players(fast_pass, x, z())
+
+    def read(self) -> Tensor:
+        """Return the rows written since the last call, `(steps, 5)` on the CPU; waits for the device."""
+        rows = self._rows[: self._written].to("cpu", copy=True)
+        self._cursor.zero_()
+        self._written = 0
+        return rows
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the next update depends on, the batch aside."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
+            "rng": self.rng.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from the state of another Update of this config, before the first call."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.lr = float(self.optimizer.param_groups[0]["lr"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.average:
+            self.average.load_state_dict(state["average"])
+        self.rng.set_state(state["rng"])
+
+
+def offered(config: TrainConfig, device: torch.device, ranks: Ranks = ALONE) -> list[str]:
+    """List the precisions that a config can be trained in on a device."""
+    # float16 scales its losses, in a pass of two halves: neither the equations word by word, nor one for DDP
+    scaling = config.mode == "fast" and ranks.count == 1
+    return [precision for precision in precisions(device) if scaling or precision != "float16"]
+
+
+def decided(config: TrainConfig, device: torch.device, ranks: Ranks = ALONE) -> TrainConfig:
+    """Return a config whose precision is one that is `offered`, by rule: that asked for, or float32 with a line logged.
+
+    "auto" is bfloat16 on a GPU that has it, else float32.
+    """
+    available = offered(config, device, ranks)
+    if config.precision in available:
+        return config
+    if config.precision == "auto":
+        best = "bfloat16" if device.type == "cuda" and "bfloat16" in available else "float32"
+        return replace(config, precision=best)
+    where = f"on {device}, mode {config.mode}, processes: {ranks.count}"
+    logger.warning("precision %s can't be had (%s): going on with float32", config.precision, where)
+    return replace(config, precision="float32")

@@ -1,0 +1,1 @@
+"""What chapters need and a user of `began` does not: studies, figures, the toy. Nothing in `began` imports it."""

@@ -1,0 +1,128 @@
+"""The one style of the book, and one function a kind of figure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from began.images.pixels import to_pixels
+
+WIDTH = 6.5  # inches
+COLOURS = {  # Okabe and Ito's palette, told apart by readers of every colour vision; a model keeps its colour
+    "real": "#000000",
+    "GAN": "#E69F00",
+    "WGAN-GP": "#56B4E9",
+    "EBGAN": "#009E73",
+    "VEEGAN": "#CC79A7",
+    "BEGAN": "#0072B2",
+    "BEGAN-CS": "#D55E00",
+}
+MARKERS = {"BEGAN": "o", "BEGAN-CS": "s", "GAN": "x", "WGAN-GP": "^", "EBGAN": "v", "VEEGAN": "D"}  # repeat the colour
+STYLE: dict[Any, Any] = {
+    "figure.dpi": 110,
+    "figure.constrained_layout.use": True,
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+}
+
+
+def use_style() -> None:
+    """Make the book's style matplotlib's default."""
+    plt.rcParams.update(STYLE)
+
+
+def show_images(images: Tensor, *, columns: int = 8, title: str = "", axes: Axes | None = None) -> None:
+    """Draw a grid of images, `(B, C, H, W)` about [-1, 1], row by row; in a figure of its own without `axes`."""
+    grid = make_grid(to_pixels(images.detach().cpu()), nrow=columns, padding=1, pad_value=255)
+    if axes is None:
+        _, axes = plt.subplots(figsize=(WIDTH, WIDTH * grid.shape[1] / grid.shape[2] + 0.25 * bool(title)))
+    axes.imshow(grid.permute(1, 2, 0).numpy(), interpolation="nearest")
+    axes.set_axis_off()
+    axes.set_title(title)
+
+
+def show_rows(rows: Mapping[str, Tensor], *, columns: int) -> Figure:
+    """Draw blocks of images, `(B, C, H, W)` about [-1, 1] each and B equal, with their names on the left."""
+    lines = -(-len(next(iter(rows.values()))) // columns)
+    left = 0.75  # inches, for the names
+    height = len(rows) * (lines * (WIDTH - left) / columns + 0.06)
+    figure, grid = plt.subplots(len(rows), 1, figsize=(WIDTH, height), squeeze=False, layout="none")
+    figure.subplots_adjust(left=left / WIDTH, right=1, bottom=0, top=1, hspace=0.03)
+    for axes, (name, images) in zip(grid.flat, rows.items(), strict=True):
+        show_images(images, columns=columns, axes=axes)
+        axes.text(-0.01, 0.5, name, transform=axes.transAxes, ha="right", va="center", color=COLOURS.get(name, "black"))
+    return figure
+
+
+def gamma_colours(gammas: Iterable[float]) -> dict[float, Any]:
+    """Return a colour for each gamma, darker where it is lower."""
+    known = sorted(set(gammas))
+    return {gamma: plt.get_cmap("viridis")(0.9 * i / max(len(known) - 1, 1)) for i, gamma in enumerate(known)}
+
+
+def gamma_legend(axes: Axes, colours: Mapping[float, Any]) -> None:
+    """Name the gammas on the right of the last panel, also those that this panel has not."""
+    lines = [Line2D([], [], color=colour, linewidth=2, label=f"{gamma:g}") for gamma, colour in colours.items()]
+    axes.legend(handles=lines, title="gamma", fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def line_of(name: str) -> dict[str, Any]:
+    """Return the line that stands for a method: a variant, 'GAN, minimax', is dashed in its model's colour."""
+    model, *variant = name.split(", ")
+    return {
+        "color": COLOURS.get(model, "#777777"),
+        "linestyle": "--" if variant else "-",
+        "marker": MARKERS.get(model, "."),
+        "markersize": 4,
+    }
+
+
+def show_remedies(columns: Mapping[str, Mapping[str, Tensor]], ranges: Mapping[str, tuple[float, float]]) -> Figure:
+    """Draw a column for each measure and a row for each method: seeds as pale dots, their median as a bar.
+
+    `columns` maps a measure to its values by method, `(E,)` each; `ranges` gives the ends of each axis.
+    """
+    names = list(next(iter(columns.values())))
+    figsize = WIDTH, 0.6 + 0.21 * len(names)
+    figure, grid = plt.subplots(1, len(columns), figsize=figsize, sharey=True, squeeze=False)
+    for axes, (measure, methods) in zip(grid.flat, columns.items(), strict=True):
+        for row, (name, values) in enumerate(methods.items()):
+            line = line_of(name)
+            axes.plot(values, [row] * len(values), line["marker"], color=line["color"], markersize=4, alpha=0.6)
+            axes.plot([values.median()] * 2, [row - 0.35, row + 0.35], color=line["color"], linewidth=2)
+        axes.set(xlabel=measure, xlim=ranges[measure])
+        axes.set_yticks(range(len(names)), names)
+    grid[0, 0].invert_yaxis()
+    return figure
+
+
+DATA = {"faces": ("o", COLOURS["BEGAN"]), "photographs": ("^", "none")}  # a marker and its face, of BEGAN's runs
+
+
+def show_orders(curves: Mapping[str, tuple[Sequence[int], Mapping[str, Tensor]]]) -> Figure:
+    """Draw measures over training for ways to order the updates: a panel a measure, its steps, and runs `(E, T)`.
+
+    Seeds are thin lines, their median is thick.
+    """
+    figure, row = plt.subplots(1, len(curves), figsize=(WIDTH, 2.6), squeeze=False)
+    ways = list(next(iter(curves.values()))[1])
+    lines = dict(zip(ways, ("-", "--", ":"), strict=False))
+    colours = dict(zip(ways, (COLOURS["BEGAN"], "#444444", "#999999"), strict=False))
+    for axes, (measure, (steps, runs)) in zip(row.flat, curves.items(), strict=True):
+        for way, values in runs.items():
+            axes.plot(steps, values.T, color=colours[way], linestyle=lines[way], linewidth=0.4, alpha=0.6)
+            axes.plot(steps, values.median(0).values, color=colours[way], linestyle=lines[way], label=way)
+        axes.set(title=measure, xlabel="training step", ylim=(0, None))
+    row[0, 0].legend(fontsize=7)
+    return figure

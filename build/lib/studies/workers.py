@@ -1,0 +1,88 @@
+"""Processes that train many runs beside each other, with one progress bar for all."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import Any, Protocol
+
+import torch
+from tqdm.auto import tqdm
+
+
+class Work(Protocol):
+    """What a worker is given to do."""
+
+    @property
+    def work(self) -> int:
+        """The steps in it."""
+        ...
+
+
+class Workers:
+    """Processes that train jobs: as many as a CPU has cores, a thread each; one for a GPU. Use it in a `with`.
+
+    `call(function, job, *arguments)` trains by `function(job, *arguments, device, advance)`, of which `job.work` steps
+    are expected; `finished()` yields the results as they come, and shows the progress.
+    """
+
+    def __init__(self, device: torch.device):
+        # glibc hands freed memory back and faults it in again in every step otherwise: 1.2 times the time
+        os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 33))
+        os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 30))
+        context = multiprocessing.get_context("spawn")
+        self.device, self.steps = device, context.Value("q", 0)
+        self.count = (os.cpu_count() or 1) if device.type == "cpu" else 1
+        self.others = set(multiprocessing.active_children())  # not ours
+        self.pool = ProcessPoolExecutor(self.count, context, initializer=_begin, initargs=(self.steps,))
+        self.waiting: set[Future[list[Any]]] = set()
+        self.bar = tqdm(total=0, unit="step", unit_scale=True, mininterval=1)
+
+    def __enter__(self) -> "Workers":
+        """Begin."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the workers, at once after an error."""
+        self.bar.close()
+        if error[0] is not None:
+            for process in set(multiprocessing.active_children()) - self.others:
+                process.terminate()
+        self.pool.shutdown(cancel_futures=True)
+
+    def call(self, function: Callable[..., list[Any]], job: Work, *arguments: object) -> None:
+        """Let a worker train a job."""
+        self.bar.total += job.work
+        self.waiting.add(self.pool.submit(_call, function, job, *arguments, self.device))
+
+    def finished(self) -> Iterator[list[Any]]:
+        """Yield the rows of each job as it ends, until none is left; more may be called meanwhile."""
+        while self.waiting:
+            done, self.waiting = wait(self.waiting, timeout=1, return_when=FIRST_COMPLETED)
+            self.bar.update(self.steps.value - self.bar.n)
+            for future in done:
+                yield future.result()
+
+
+_steps: Any = None  # in a worker: run-steps done by all workers
+
+
+def _begin(steps: Any) -> None:
+    global _steps
+    _steps = steps
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # vanishing gradients are slow otherwise
+
+
+def _call(function: Callable[..., list[Any]], *arguments: object) -> list[Any]:
+    return function(*arguments, _advance)
+
+
+def _advance(steps: int) -> None:
+    with _steps.get_lock():
+        _steps.value += steps
+
+
+Row = dict[str, Any]
