@@ -25,7 +25,7 @@ def invert(
 ) -> Found:
     """Search the codes of images with a run's networks, from Enc(x) and from `restarts` random codes; keep the best.
 
-    With no iterations the result is the one shot of BEGAN-CS, Enc(x). Shapes and what is raised: as `latents.search`,
+    With no iterations the result is the one shot of BEGAN-CS, Enc(x). Shapes and what is raised: as `search.search`,
     to which the rest goes; x `(B, C, H, W)` on the device of the networks. Shows its progress.
     """
     rng = torch.Generator().manual_seed(seed)

@@ -127,11 +127,11 @@ def _cells(attributes: Tensor, columns: list[int]) -> Tensor:
 def measure(samples: Tensor, held_out: Tensor, reader: Reader | None = None) -> dict[str, float]:
     """Measure samples against held-out pictures, uint8 `(N, C, S, S)` and `(M, C, S, S)`, and return by name:
 
-    - pixel_std, as `artifacts.pixel_std`; sharpness, over that of the held-out pictures; averageness of the pixels;
+    - pixel_std, as `images.pixels.pixel_std`; sharpness, over that of the held-out pictures; averageness of the pixels;
     - pixel_frechet, pixel_kernel, pixel_precision, pixel_recall, pixel_density and pixel_coverage: on the leading
       principal components of the held-out pictures;
     - with a reader, for rendered faces: the same six and averageness on its features, as reader_frechet, ...; cells,
-      entropy and spread, see `attribute_diversity`; nearest_face, the distance that `attributes.nearest_face` finds,
+      entropy and spread, see `attribute_diversity`; nearest_face, the distance that `reader.nearest_face` finds,
       averaged over the first 256 samples.
 
     Features are shifted and scaled to a mean of 0 and a variance of 1, on average over the dimensions, of the held-out

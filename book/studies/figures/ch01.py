@@ -40,7 +40,7 @@ def show_gammas(histories: Mapping[float, Sequence[Record]], spreads: Mapping[fl
 def show_histories(runs: Mapping[str, tuple[Tensor, Record, float]]) -> Figure:
     """Draw L(x) and L(G(z)), their ratio, k and M over the steps, of runs by model name.
 
-    Each run is `(step, history, gamma)`, the first two columns of equal length, as `artifacts.windows` returns them.
+    Each run is `(step, history, gamma)`, the first two columns of equal length, as `runs.windows` returns them.
     L(G(z)) is the paler line; gamma is dashed beside the ratio.
     """
     figure, grid = plt.subplots(2, 2, figsize=(WIDTH, 4.0), sharex=True)

@@ -50,7 +50,7 @@ def _points(axes: Axes, points: Tensor, mixture: Mixture, colour: str) -> None:
 def show_comparison(lines: Sequence[Mapping[str, Any]], published: Mapping[str, tuple[float, float]]) -> Figure:
     """Draw modes captured and share of high quality of each method with 95 % intervals, best on top.
 
-    `lines` are those of `study.table` for one problem; hollow diamonds are `published` pairs of the two numbers.
+    `lines` are those of `comparison.table` for one problem; hollow diamonds are `published` pairs of the two numbers.
     """
     figure, columns = plt.subplots(1, 2, figsize=(WIDTH, 0.22 * len(lines) + 0.7), sharey=True)
     names = []

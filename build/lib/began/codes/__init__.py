@@ -1,1 +1,0 @@
-"""Where a picture lies in z, and what moving there does."""

@@ -1,1 +1,0 @@
-"""What chapters need and a user of `began` does not: studies, figures, the toy. Nothing in `began` imports it."""
