@@ -1,6 +1,5 @@
 """What a device offers beyond plain float32: lower precision, torch.compile, and the step as one CUDA graph."""
 
-import logging
 import time
 from collections.abc import Callable
 
@@ -9,8 +8,6 @@ from torch import Tensor
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 WARM_UP = 3
-
-logger = logging.getLogger(__name__)
 
 
 def precisions(device: torch.device) -> tuple[str, ...]:
@@ -30,14 +27,13 @@ def precisions(device: torch.device) -> tuple[str, ...]:
     return ("float32",)
 
 
-def can_compile(device: torch.device) -> bool:
-    """Whether torch.compile works here, which takes a C++ compiler on a CPU and Triton on a GPU; logs why not."""
+def compile_failure(device: torch.device) -> Exception | None:
+    """Return why torch.compile does not work here, None where it does: it takes a C++ compiler, on a GPU Triton."""
     try:
         torch.compile(lambda x: x + 1)(torch.zeros(1, device=device))
     except Exception as error:  # each backend has errors of its own
-        logger.warning("torch.compile does not work here (%s): going on without it", str(error).splitlines()[0])
-        return False
-    return True
+        return error
+    return None
 
 
 def seconds(function: Callable[[Tensor], None], x: Tensor, count: int) -> float:
@@ -61,7 +57,8 @@ class Graphed:
     The first calls run as they are, on a stream of their own, so that cuDNN picks its kernels and the optimizer makes
     its state before the capture; they are calls like all others. The function must be the same in all calls, keep its
     state in tensors changed in place, draw from `rng` alone if at all, and never wait for the host; each batch must
-    have the shape of the first.
+    have the shape of the first. Call number `WARM_UP` captures, and may raise where single calls do not: nothing of it
+    has then run on the device, but `rng` is of no more use.
     """
 
     def __init__(self, device: torch.device, rng: torch.Generator | None = None):
@@ -79,23 +76,24 @@ class Graphed:
                 self.x = torch.empty_like(x, memory_format=layout)
             self.x.copy_(x)
             if self.calls < WARM_UP:
-                self.calls += 1
                 self.stream.wait_stream(torch.cuda.current_stream())
                 with torch.cuda.stream(self.stream):
                     function(self.x)
                 torch.cuda.current_stream().wait_stream(self.stream)
-                return
-            if self.graph is None:
-                self.graph = self._captured(function, self.x)
-            self.graph.replay()
+            else:
+                self.graph = self.graph or self._captured(function, self.x)
+                self.graph.replay()
+            self.calls += 1
 
     def _captured(self, function: Callable[[Tensor], None], x: Tensor) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
         # from 2.14 on, torch registers generators by itself and warns of this call
         if self.rng is not None and torch.__version__ < "2.14":
             graph.register_generator_state(self.rng)
-        # thread_local: the thread that pins the memory of streamed batches may go on meanwhile
-        with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
+        # thread_local: the thread that pins the memory of streamed batches may go on meanwhile. The outer context: a
+        # capture that breaks off leaves torch on the graph's stream
+        capture = torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local")
+        with torch.cuda.stream(torch.cuda.current_stream()), capture:
             function(x)
         return graph
 

@@ -5,7 +5,6 @@ import json
 import platform
 import subprocess
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from began import __version__
 from began.artifacts import artifact_names, artifacts_folder
 from began.config import TrainConfig
 from began.files import atomic_write, readable
@@ -106,6 +106,7 @@ def save_run(trainer: Trainer, folder: Path, *, half: bool = False) -> dict[str,
         "steps": trainer.step,
         "pictures": len(images),
         "seconds": round(trainer.seconds, 1),
+        "how": trainer.update.how,
         "rollbacks": trainer.rescue.rollbacks,
         "metrics": {
             **summary(history),
@@ -160,7 +161,8 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "commit": _commit(),
         "versions": {
             "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "began")},
+            "torch": torch.__version__.partition("+")[0],
+            "began": __version__,  # not from the installation: a checkout runs without one
         },
         "device": where,
         "threads": torch.get_num_threads(),

@@ -1,6 +1,7 @@
 """One update of G, D and k: three ways to the same gradients, and what moves with them."""
 
 import copy
+import io
 import logging
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.amp import GradScaler
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from began.acceleration import DTYPES, Graphed, can_compile, precisions
+from began.acceleration import DTYPES, WARM_UP, Graphed, compile_failure, out_of_memory, precisions
 from began.config import TrainConfig
 from began.losses import Losses
 from began.parallel import ALONE, Ranks
@@ -43,13 +44,15 @@ class Update:
 
     `update(x)` with x `(B, C, H, W)` in [-1, 1] moves both players by Adam, k, the carries and the moving average, and
     writes a row of `Record` on the device; `read()` hands the rows over. Nothing in it waits for the host, and on CUDA
-    it is one graph unless `graph` is False. With several `ranks`, x is this process's part of the batch, z is drawn for
-    the whole batch, and gradients, losses, k and M are those of the whole. `config` is that given with its precision
-    decided by rule (`decided`; a trial is `tuning.settled`).
+    it is one graph unless `graph` is False. What fails of graph, torch.compile and lower precision in the first calls,
+    the run goes on `without`. With several `ranks`, x is this process's part of the batch, z is drawn for the whole
+    batch, and gradients, losses, k and M are those of the whole. `config` is that given with its precision decided by
+    rule (`decided`; a trial is `tuning.settled`).
     """
 
     def __init__(self, config: TrainConfig, device: torch.device, ranks: Ranks = ALONE, *, graph: bool = True):
-        self.config, self.ranks = decided(config, device, ranks), ranks
+        self.config, self.ranks, self.device = decided(config, device, ranks), ranks, device
+        self.without: list[str] = []  # what failed, and why
         weights, noise, grid = streams(config.seed)
         self.model = Began(config, torch.Generator().manual_seed(weights))
         self.model.to(device).to(memory_format=torch.channels_last)
@@ -65,14 +68,15 @@ class Update:
             fused=True,
             capturable=device.type == "cuda",
         )
-        precision = self.config.precision
-        self.scaler = GradScaler(device.type, enabled=precision == "float16")
-        self._autocast = nullcontext() if precision == "float32" else torch.autocast(device.type, DTYPES[precision])
+        self._compute_in(self.config.precision)
+        self._compiled = config.compile
+        if config.compile and (error := compile_failure(device)):
+            self._do_without("torch.compile", error)
         self._rows = torch.zeros(config.log_every, len(Record._fields), device=device)
         self._cursor = torch.zeros(1, len(Record._fields), dtype=torch.int64, device=device)  # the next row, by column
         self._written = 0
         torch.backends.cudnn.benchmark = True  # the shapes stay: cuDNN tries its kernels once and keeps the fastest
-        if config.compile and can_compile(device):
+        if self._compiled:
             # BEGAN-CS goes back through Enc twice; compiled, the gradients of torch 2.6 are then wrong
             self.model.generator.compile(dynamic=False)
             self.model.discriminator.decode.compile(dynamic=False)
@@ -80,15 +84,22 @@ class Update:
                 self.model.discriminator.encode.compile(dynamic=False)
         self._graph = Graphed(device, self.rng) if graph and device.type == "cuda" and ranks.count == 1 else None
         self._players = ranks.parallel(self.model)
+        self._works = ranks.count > 1  # processes that train together would have to agree on what they do without
+
+    def _compute_in(self, precision: str) -> None:
+        self.config, kind = replace(self.config, precision=precision), self.device.type
+        self.scaler = GradScaler(kind, enabled=precision == "float16")
+        self._autocast = nullcontext() if precision == "float32" else torch.autocast(kind, DTYPES[precision])
 
     @property
     def how(self) -> str:
-        """What the update runs on and in, in words."""
-        device = self._lr.device
-        where = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        """What the update runs on and in, in words, and what it does without."""
+        where = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
         graph = ", one CUDA graph a step" if self._graph else ""
+        compiled = ", compiled" if self._compiled else ""
         processes = f", {self.ranks.count} processes" if self.ranks.count > 1 else ""
-        return f"{self.config.precision} on {where}{graph}{processes}"
+        without = "".join(f"; without {what}" for what in self.without)
+        return f"{self.config.precision} on {where}{graph}{compiled}{processes}{without}"
 
     @property
     def nbytes(self) -> int:
@@ -111,11 +122,50 @@ class Update:
         """Update once; ValueError where the rows are full and have to be read first."""
         if self._written == len(self._rows):
             raise ValueError(f"{self._written} rows are unread: read() comes at least every log_every steps")
+        (self._try if self._doubtful else self._run)(x)
+        self._works = True
+        self._written += 1
+
+    def _run(self, x: Tensor) -> None:
         if self._graph:
             self._graph(self._update, x)
         else:
             self._update(x)
-        self._written += 1
+
+    def _try(self, x: Tensor) -> None:
+        """Update once, anew from the same state without what has failed; waits for the host."""
+        before = io.BytesIO()  # on the host: the device may have no room for it
+        torch.save(self.state_dict(), before)
+        what = self._doubtful
+        try:
+            return self._run(x)
+        except Exception as error:  # each compiler has errors of its own
+            if out_of_memory(error) and what != "CUDA graph":
+                raise
+            self._do_without(what, error)
+        before.seek(0)
+        self.load_state_dict(torch.load(before, map_location="cpu", weights_only=True))
+        self._cursor.fill_(self._written)
+        return (self._try if self._doubtful else self._run)(x)
+
+    @property
+    def _doubtful(self) -> str:
+        """What the next call may show not to work here."""
+        if self._works:
+            return "CUDA graph" if self._graph and self._graph.calls == WARM_UP else ""
+        return "torch.compile" if self._compiled else self.config.precision.replace("float32", "")
+
+    def _do_without(self, what: str, error: Exception) -> None:
+        reason = (str(error) or repr(error)).splitlines()[0]
+        logger.warning("%s does not work here (%s): going on without it", what, reason)
+        self.without.append(f"{what} ({reason})")
+        if what == "CUDA graph":
+            self._graph, self.rng = None, torch.Generator(self.device)
+        elif what == "torch.compile":
+            self._compiled = False
+            for part in self.model.modules():
+                part._compiled_call_impl = None
+        self._compute_in("float32" if what in DTYPES else self.config.precision)  # a scaler may be half way
 
     def _update(self, x: Tensor) -> None:
         model, ranks = self.model, self.ranks
@@ -172,7 +222,8 @@ class Update:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.lr = float(self.optimizer.param_groups[0]["lr"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where the run does without float16
+            self.scaler.load_state_dict(state["scaler"])
         if self.average:
             self.average.load_state_dict(state["average"])
         self.rng.set_state(state["rng"])

@@ -28,7 +28,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 from tqdm import tqdm
 
-from began.acceleration import DTYPES, WARM_UP, can_compile, precisions, seconds
+from began.acceleration import DTYPES, WARM_UP, compile_failure, precisions, seconds
 from began.config import TrainConfig
 from began.passes import Began, fast_pass
 from began.step import Update
@@ -67,7 +67,7 @@ def ways(config: TrainConfig, device: torch.device, features: bool) -> dict[str,
         made["began, float32"] = lambda: Reading(float32, device)
         made["began"] = lambda: Reading(best, device)
         made["began, no graph"] = lambda: Reading(best, device, graph=False)
-        if compiles(device):
+        if not compile_fails(device):
             made["began, compiled"] = lambda: Reading(replace(best, compile=True), device)
     else:
         made["began"] = lambda: Reading(float32, device)
@@ -76,7 +76,7 @@ def ways(config: TrainConfig, device: torch.device, features: bool) -> dict[str,
 
 
 decided = cache(settled)  # on a T4 it takes a trial
-compiles = cache(can_compile)
+compile_fails = cache(compile_failure)
 
 
 class Reading(Update):

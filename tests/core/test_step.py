@@ -258,7 +258,7 @@ def test_a_trial_times_the_step_and_finds_what_is_not_finite(monkeypatch):
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's own, as it traces
 @pytest.mark.parametrize("alpha", [0.0, 0.1])
 def test_a_compiled_step_is_the_same_step(alpha):
-    if not module.can_compile(CPU):
+    if module.compile_failure(CPU):
         pytest.skip("no C++ compiler")
     ends = []
     for compiled in (False, True):
@@ -275,6 +275,122 @@ def test_a_compiled_step_is_the_same_step(alpha):
     torch.testing.assert_close(ends[0][1], ends[1][1], rtol=1e-2, atol=1e-4)  # Adam enlarges the least of gradients
 
 
+# What fails, a run goes on without
+
+
+class BrokenGraph:
+    """A graph whose capture or first replay fails, having done some of the step, or all of it."""
+
+    def __init__(self, parts: int):
+        self.calls, self.parts = 0, parts
+
+    def __call__(self, function, x):
+        if self.calls == module.WARM_UP:
+            with Breaking(self.parts):
+                function(x)
+            raise RuntimeError("the capture failed\nand a long trace")
+        function(x)
+        self.calls += 1
+
+
+class Breaking(TorchDispatchMode):
+    """Fails at the operation of that number."""
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.left = number
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.left -= 1
+        if not self.left:
+            raise NotImplementedError(f"{func} is not implemented here\nand a long trace")
+        return func(*args, **(kwargs or {}))
+
+
+def state_after(update: Update, steps: int) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
+    """Train, and return all that has moved, the rows, and the state of the noise."""
+    for t in range(steps):
+        update(batch() * (1 - t / 20))
+    adam = [value for state in update.optimizer.state.values() for value in state.values()]
+    moved = [*update.model.state_dict().values(), *adam, *update.average.state_dict().values()]
+    return [part.clone() for part in moved], update.read(), update.rng.get_state()
+
+
+def assert_same(ours, theirs) -> None:
+    assert len(ours[0]) == len(theirs[0])
+    assert all(torch.equal(a, b) for a, b in zip(ours[0], theirs[0], strict=True))
+    assert torch.equal(ours[1], theirs[1])
+    assert torch.equal(ours[2], theirs[2])
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize("parts", [1, 200, 10**6])
+def test_where_a_graph_fails_the_run_goes_on_by_single_steps(parts, precision, caplog):
+    """The same to the last bit, wherever the capture broke off: between two players, or when all had moved."""
+    options = config(alpha=0.1, ema=0.9, carry_steps=9, log_every=9, precision=precision)
+    update = Update(options, CPU)
+    update._graph = BrokenGraph(parts)
+    assert "one CUDA graph a step" in update.how
+    with caplog.at_level(logging.WARNING):
+        ours = state_after(update, 7)
+    assert_same(ours, state_after(Update(options, CPU), 7))
+    (record,) = caplog.records
+    reason = "the capture failed" if parts == 10**6 else "is not implemented here"
+    assert "CUDA graph does not work here" in record.message
+    assert reason in record.message
+    assert "long trace" not in record.message
+    assert update._graph is None
+    assert update.how.startswith(f"{precision} on cpu; without CUDA graph (")
+
+
+def test_an_error_after_the_graph_is_up_is_an_error():
+    update = Update(config(log_every=9), CPU)
+    update._graph = BrokenGraph(1)
+    update._graph.calls = module.WARM_UP + 1
+    update(batch())
+    with Breaking(5), pytest.raises(NotImplementedError):
+        update(batch())
+    assert not update.without
+
+
+class NotIn(TorchDispatchMode):
+    """A device that lacks the convolution in one precision."""
+
+    def __init__(self, dtype: torch.dtype):
+        super().__init__()
+        self.dtype = dtype
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.convolution_backward.default and args[0].dtype == self.dtype:
+            raise RuntimeError(f"not implemented for {self.dtype}")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_where_a_lower_precision_lacks_an_operation_the_run_goes_on_in_float32(precision, caplog):
+    options = config(ema=0.9, carry_steps=9)
+    update = Update(replace(options, precision=precision), CPU)
+    with NotIn(module.DTYPES[precision]), caplog.at_level(logging.WARNING):
+        ours = state_after(update, 3)
+    assert_same(ours, state_after(Update(options, CPU), 3))
+    assert len(caplog.records) == 1
+    assert update.how == f"float32 on cpu; without {precision} (not implemented for torch.{precision})"
+    resumed = Update(replace(options, precision=precision), CPU)
+    resumed.load_state_dict(update.state_dict())
+    assert torch.equal(resumed.rng.get_state(), update.rng.get_state())
+
+
+def test_what_no_way_of_a_step_can_do_is_an_error_and_so_is_a_lack_of_memory():
+    update = Update(config(precision="bfloat16"), CPU)
+    with pytest.raises(RuntimeError, match="Sizes of tensors must match"):
+        update(torch.zeros(4, 2, 16, 16))
+    full = Update(config(precision="bfloat16"), CPU)
+    full._run = lambda _: (_ for _ in ()).throw(torch.OutOfMemoryError("full"))
+    with pytest.raises(torch.OutOfMemoryError):
+        full(batch())
+    assert not full.without
+
+
 def test_where_compile_does_not_work_the_run_goes_on(monkeypatch, caplog):
     def broken(*_args, **_kwargs):
         raise RuntimeError("no compiler\nand a long trace")
@@ -283,8 +399,25 @@ def test_where_compile_does_not_work_the_run_goes_on(monkeypatch, caplog):
     with caplog.at_level(logging.WARNING):
         update = Update(config(compile=True), CPU)
     assert "torch.compile does not work here (no compiler)" in caplog.text
+    assert update.how == "float32 on cpu; without torch.compile (no compiler)"
     update(batch())
     assert update.read().isfinite().all()
+
+
+def test_where_compile_fails_only_at_the_networks_the_run_goes_on(monkeypatch, caplog):
+    def broken(*_args, **_kwargs):
+        raise RuntimeError("no kernel for this")
+
+    monkeypatch.setattr(torch, "compile", lambda function, **_: broken)
+    monkeypatch.setattr(module, "compile_failure", lambda _: None)
+    options = config(ema=0.9, carry_steps=9)
+    update = Update(replace(options, compile=True), CPU)
+    assert update.how == "float32 on cpu, compiled"
+    with caplog.at_level(logging.WARNING):
+        ours = state_after(update, 3)
+    assert_same(ours, state_after(Update(options, CPU), 3))
+    assert len(caplog.records) == 1
+    assert update.how == "float32 on cpu; without torch.compile (no kernel for this)"
 
 
 @pytest.mark.cuda

@@ -1,12 +1,14 @@
 """Many runs as one program: each is the run it would be alone, and its optimizer is Adam."""
 
 import contextlib
+import logging
 
 import pytest
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from began.acceleration import WARM_UP
 from studies.toy.ensemble import BLOCK, COMMON, Ensemble, stream
 from studies.toy.gans import GAN, WGAN, ExperienceReplay
 from studies.toy.methods import METHODS
@@ -276,6 +278,28 @@ def test_no_step_waits_for_the_host(name):
         run.run(2)
         with pytest.raises(AssertionError, match="waits for the host"):
             run.clock.item()
+
+
+def test_where_a_graph_fails_an_ensemble_goes_on_by_single_steps(caplog):
+    class Broken:
+        calls = 0
+
+        def __call__(self, function, x):
+            if self.calls == WARM_UP:
+                raise RuntimeError("the capture failed")
+            function(x)
+            self.calls += 1
+
+    run, plain = (ensemble("gan", [0, 1], steps=6) for _ in range(2))
+    run.graphed = Broken()
+    with caplog.at_level(logging.WARNING):
+        run.run(6)
+    plain.run(6)
+    assert run.graphed is None
+    assert torch.equal(run.samples(20), plain.samples(20))
+    assert [record.message for record in caplog.records] == [
+        "CUDA graph does not work here (the capture failed): going on without it"
+    ]
 
 
 @pytest.mark.cuda

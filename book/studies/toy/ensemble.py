@@ -1,5 +1,6 @@
 """Many small runs as one program: every tensor has a leading axis E, one entry a run."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from began.acceleration import Graphed
+from began.acceleration import WARM_UP, Graphed
 from began.losses import distance
 from studies.toy.mixtures import SAMPLES, Mixture
 from studies.toy.perceptrons import Adam, Perceptrons
 
 BLOCK = 64  # steps whose noise is drawn at once
+
+logger = logging.getLogger(__name__)
 
 
 class Batch(NamedTuple):
@@ -207,11 +210,21 @@ class Ensemble:
             i = self.done % BLOCK
             if i == 0:
                 self._draw()
-            if self.graphed is None:
-                self._step(self.indices[i])
-            else:
-                self.graphed(self._step, self.indices[i])
+            self._go(self.indices[i])
             self.done += 1
+
+    def _go(self, index: Tensor) -> None:
+        """Do a step: as a graph on CUDA, by single steps from there on where none can be captured."""
+        if self.graphed:
+            captures = self.graphed.calls == WARM_UP
+            try:
+                return self.graphed(self._step, index)
+            except Exception as error:  # nothing of the step has run on the device
+                if not captures:
+                    raise
+                logger.warning("CUDA graph does not work here (%s): going on without it", error)
+                self.graphed = None
+        return self._step(index)
 
     def _draw(self) -> None:
         """Draw the next block of points and noise, each run from its own stream, into the place of the last."""

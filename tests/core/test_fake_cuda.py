@@ -1,0 +1,205 @@
+"""CUDA without a GPU: the step traced on tensors that have a CUDA device and no numbers.
+
+A mix of devices and a number that the host asks for both raise there. What the networks' own backward passes do is
+torch's: it needs a device, so gradients appear here as empty tensors where autograd would leave them.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+from began import acceleration, step, training
+from began.acceleration import usable
+from began.config import TrainConfig
+from began.images import batches
+from began.images.sources import Pictures
+from began.step import Update
+from began.training import Trainer
+
+CUDA = torch.device("cuda", 0)
+OPTIONS = {"size": 16, "n": 4, "n_z": 8, "batch": 4, "log_every": 5, "steps": 12, "skip": True, "ema": 0.9}
+ALL = {**OPTIONS, "carry_steps": 10, "scale_free": True}
+pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
+
+
+class Generator(torch.Generator):
+    """A stream on the CPU that remembers where it should be."""
+
+    def __new__(cls, device: torch.device | str = "cpu"):
+        made = super().__new__(cls)
+        made.where = torch.device(device)
+        return made
+
+    def __init__(self, device: torch.device | str = "cpu"):
+        pass
+
+
+class Adam(torch.optim.Adam):
+    """Adam that is given its learning rate late: at the start torch reads it, once."""
+
+    def __init__(self, params, lr, **settings):
+        super().__init__(params, lr=1e-3, **settings)
+        for group in self.param_groups:
+            group["lr"] = lr
+
+
+def moved(module: nn.Module, change) -> nn.Module:
+    """Move a module; torch's own way exchanges tensors in place, which those without numbers do not bear."""
+    for child in module.children():
+        moved(child, change)
+    for name, parameter in module._parameters.items():
+        module._parameters[name] = nn.Parameter(change(parameter.detach()))
+    for name, buffer in module._buffers.items():
+        module._buffers[name] = change(buffer)
+    return module
+
+
+def leaves(tensor: Tensor) -> set[Tensor]:
+    """Return what a tensor was computed from that takes a gradient."""
+    found, nodes, seen = set(), [tensor.grad_fn], set()
+    while nodes:
+        node = nodes.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            nodes += [before for before, _ in node.next_functions]
+            found |= {node.variable} if hasattr(node, "variable") else set()
+    return found
+
+
+def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None, inputs=None):
+    tensors = [tensors] if isinstance(tensors, Tensor) else tensors
+    given = [grad_tensors] if grad_tensors is None or isinstance(grad_tensors, Tensor) else grad_tensors
+    for tensor, gradient in zip(tensors, given * len(tensors) if len(given) == 1 else given, strict=True):
+        assert gradient is None or (gradient.device, gradient.shape, gradient.dtype) == (
+            tensor.device,
+            tensor.shape,
+            tensor.dtype,
+        )
+        for leaf in leaves(tensor) if inputs is None else inputs:
+            leaf.grad = torch.empty_like(leaf) if leaf.grad is None else leaf.grad + torch.empty_like(leaf)
+
+
+def grad(outputs, inputs, grad_outputs=None, **_):
+    assert grad_outputs is None or grad_outputs.device == outputs.device
+    return tuple(torch.empty_like(part) for part in ([inputs] if isinstance(inputs, Tensor) else inputs))
+
+
+@pytest.fixture
+def gpu(monkeypatch) -> Iterator[None]:
+    """A GPU without numbers, of any capability."""
+    rand = torch.rand
+
+    def there(*shape, generator, device, **options):
+        assert generator.where == torch.device(device), "a stream of one device draws on another"
+        return rand(*shape, device=device, **options)
+
+    monkeypatch.setattr(torch, "rand", there)
+    monkeypatch.setattr(torch, "Generator", Generator)
+    monkeypatch.setattr(torch.optim, "Adam", Adam)
+    monkeypatch.setattr(nn.Module, "_apply", moved)
+    monkeypatch.setattr(torch.autograd, "backward", backward)
+    monkeypatch.setattr(torch.autograd, "grad", grad)
+    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a GPU")
+    monkeypatch.setattr(step, "precisions", lambda _: tuple(acceleration.DTYPES))
+    try:
+        mode = FakeTensorMode()
+        with mode:
+            torch.empty(2, device=CUDA).add(1)
+    except (RuntimeError, AssertionError) as error:
+        pytest.skip(f"this torch traces no CUDA tensors without a driver ({error})")
+    with mode:
+        yield
+
+
+def batch() -> Tensor:
+    return torch.empty(4, 3, 16, 16, device=CUDA)
+
+
+MODES = [("fast", "float32"), ("reference", "float32"), ("fast", "float16"), ("fast", "bfloat16")]
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize(("mode", "precision"), MODES)
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+def test_a_step_stays_on_its_device_and_asks_for_no_number(mode, precision, alpha):
+    update = Update(TrainConfig(**ALL, mode=mode, precision=precision, alpha=alpha), CUDA, graph=False)
+    update._works = True  # the first call keeps a copy on the host, in case it fails
+    for _ in range(3):
+        update(batch())
+    assert update.scaler.is_enabled() == (precision == "float16")
+    adam = [part for state in update.optimizer.state.values() for part in state.values()]
+    assert len(adam) == 3 * len(list(update.model.parameters()))
+    everything = [*update.model.state_dict().values(), *update.average.state_dict().values(), *adam]
+    everything += [update.sample_z, update._rows, update._cursor, *(part.grad for part in update.model.parameters())]
+    assert {part.device for part in everything} == {CUDA}
+    assert update.how == f"{precision} on a GPU"
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_step_that_asks_for_a_number_or_mixes_devices_is_found():
+    update = Update(TrainConfig(**ALL, precision="float32"), CUDA, graph=False)
+    with pytest.raises(DataDependentOutputException):
+        update.model.equilibrium.k.item()
+    with pytest.raises((RuntimeError, AssertionError), match=r"(?i)device"):
+        update._update(torch.empty(4, 3, 16, 16))
+    update.rng = Generator()
+    with pytest.raises(AssertionError, match="draws on another"):
+        update._update(batch())
+
+
+@pytest.mark.usefixtures("gpu")
+def test_the_monitor_reads_on_the_device(monkeypatch):
+    monkeypatch.setattr(training, "usable", torch.device)
+    monkeypatch.setattr(batches, "_free_bytes", lambda _: 2**30)
+    monkeypatch.setattr(Update, "sample_z", property(lambda self: self.z, lambda self, z: setattr(self, "z", z)), False)
+    monkeypatch.setattr(step, "Graphed", lambda *_: None)
+    pictures = Pictures(torch.zeros(40, 3, 16, 16, dtype=torch.uint8), "black")
+    trainer = Trainer(TrainConfig(**ALL, precision="bfloat16"), pictures, device=CUDA)
+    assert trainer.watched.device == trainer.batches.images.pixels.device == CUDA
+    rows = []
+    real = training.read
+
+    def read(*given):
+        rows.append(real(*given))
+        raise InterruptedError  # the next thing is to read it, the one wait that there is
+
+    monkeypatch.setattr(training, "read", read)
+    with pytest.raises(InterruptedError):
+        trainer._watch()
+    assert rows[0].device == CUDA
+    assert rows[0].shape == (5,)
+
+
+# Devices that can't be used
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", torch.device("cuda", 7)])
+def test_without_a_gpu_a_device_string_says_so(device, monkeypatch):
+    if torch.cuda.is_available():
+        monkeypatch.setattr(torch, "zeros", no_device)
+    with pytest.raises(ValueError, match=rf"device '{device}' can't be used here \(.+\); cpu always can"):
+        usable(device)
+
+
+def no_device(*_args, **_kwargs):
+    raise RuntimeError("CUDA error: invalid device ordinal\nCUDA kernel errors might be asynchronously reported")
+
+
+def test_a_number_that_no_gpu_has_is_named_without_the_advice_to_programmers(monkeypatch):
+    monkeypatch.setattr(torch, "zeros", no_device)
+    with pytest.raises(ValueError, match=r"^device 'cuda:1' can't be used here \(CUDA error: invalid device ordinal\)"):
+        usable("cuda:1")
+
+
+def test_a_gpu_that_others_have_filled_is_named(monkeypatch):
+    def full(*_args, **_kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB. GPU 0 has 1 MiB free.")
+
+    monkeypatch.setattr(torch, "zeros", full)
+    with pytest.raises(ValueError, match=r"'cuda:0' can't be used here \(CUDA out of memory\. .* 1 MiB free\.\)"):
+        usable("cuda:0")
