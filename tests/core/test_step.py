@@ -343,6 +343,19 @@ def test_where_a_graph_fails_the_run_goes_on_by_single_steps(parts, precision, c
     assert update.how.startswith(f"{precision} on cpu; without CUDA graph (")
 
 
+def test_a_graph_that_fails_between_adam_and_the_scale_of_float16_leaves_both_whole(monkeypatch):
+    options = config(ema=0.9, carry_steps=9, log_every=9, precision="float16")
+    update = Update(options, CPU)
+    update._graph = BrokenGraph(10**6)
+    for t in range(3):
+        update(batch() * (1 - t / 20))
+    monkeypatch.setattr(update.scaler, "update", lambda: 1 / 0)
+    update(batch())
+    update(batch())
+    assert update.without == ["CUDA graph (division by zero)"]
+    assert len(update.read()) == 5
+
+
 def test_an_error_after_the_graph_is_up_is_an_error():
     update = Update(config(log_every=9), CPU)
     update._graph = BrokenGraph(1)
