@@ -4,13 +4,13 @@ The same seeds and data, trained by the equations word by word, by one pass in f
 ways agree if their runs differ no more than seeds do. A second call does what is missing.
 """
 
+import argparse
 import json
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 from machine import RESULTS, facts, save
 from tqdm import tqdm
@@ -29,33 +29,34 @@ WAYS = {
 }
 
 
-@click.command()
-@click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu", show_default=True)
-@click.option("--size", default=16, show_default=True)
-@click.option("--n", default=16, show_default=True)
-@click.option("--steps", default=2000, show_default=True)
-@click.option("--seeds", type=click.IntRange(5), default=5, show_default=True)
-@click.option("--threads", type=click.IntRange(1), help="of the CPU  [all cores]")
-def main(device: str, size: int, n: int, steps: int, seeds: int, threads: int | None) -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Train in each way and write benchmarks/results/agreement-MACHINE.json."""
-    if threads:
-        torch.set_num_threads(threads)
-    where = torch.device(device)
-    base = TrainConfig(size=size, n=n, steps=steps, count=4096)
-    images = open_images(base.data, size=size, count=base.count)
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--size", type=int, default=16)
+    parser.add_argument("--n", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--threads", type=int, help="of the CPU  [all cores]")
+    given = parser.parse_args(arguments)
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    where, steps = torch.device(given.device), given.steps
+    base = TrainConfig(size=given.size, n=given.n, steps=steps, count=4096)
+    images = open_images(base.data, size=base.size, count=base.count)
     result = {**facts("agreement", where), "config": base.to_dict()}
     name = f"agreement-{result['machine']}"
     rows = _done(RESULTS / f"{name}.json", result)
     # float16 is emulated on a CPU, some 40 times slower
     ways = {way: options for way, options in WAYS.items() if where.type == "cuda" or way != "float16"}
-    for seed, alpha, (way, options) in tqdm(list(product(range(seeds), (0.0, 0.1), ways.items())), disable=None):
+    for seed, alpha, (way, options) in tqdm(list(product(range(given.seeds), (0.0, 0.1), ways.items())), disable=None):
         model = "BEGAN-CS" if alpha else "BEGAN"
         if any((row["model"], row["way"], row["seed"]) == (model, way, seed) for row in rows):
             continue
         trainer = Trainer(replace(base, alpha=alpha, seed=seed, **options), images, device=where)
         history = trainer.fit(progress=False)
         if trainer.step < steps:
-            raise click.Abort
+            raise SystemExit(f"stopped at step {trainer.step} of a run; a second call goes on with the runs left")
         z = trainer.model.noise(256, torch.Generator(where).manual_seed(1))
         spread = pixel_std(generate(trainer.sampler, z))
         rows.append({"model": model, "way": way, "seed": seed, **summary(history), "sample_std": spread})

@@ -4,6 +4,7 @@
 would decode faster. Training takes turns, round after round, so that what else the machine does falls on all alike.
 """
 
+import argparse
 import statistics
 import tempfile
 import time
@@ -11,7 +12,6 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-import click
 import torch
 from machine import facts, save, significant
 from PIL import Image
@@ -87,12 +87,14 @@ def training_speeds(config: TrainConfig, sets: dict[str, Files], device: torch.d
     return speeds
 
 
-@click.command()
-@click.option("--size", type=int, default=64, show_default=True)
-@click.option("--n", type=int, default=32, show_default=True)
-@click.option("--batch", type=int, default=16, show_default=True)
-def main(size: int, n: int, batch: int) -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure loading and write benchmarks/results/data-MACHINE-DATE.json."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--n", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=16)
+    given = parser.parse_args(arguments)
+    size, n, batch = given.size, given.n, given.batch
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with tempfile.TemporaryDirectory() as place:
         sets = {}

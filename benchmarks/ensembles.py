@@ -4,11 +4,11 @@
 write it with torch.nn and torch.optim; an `Ensemble` of one; and ensembles of more. Ratios are of run-steps a second.
 """
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
 
-import click
 import torch
 from machine import facts, save, significant
 from torch import Tensor, nn
@@ -89,13 +89,15 @@ def seconds(run: Callable[[int], None], steps: int, device: torch.device) -> flo
     return time.perf_counter() - start
 
 
-@click.command()
-@click.option("--members", type=int, multiple=True, default=(1, 4, 16, 64), show_default=True)
-@click.option("--steps", type=int, default=100, show_default=True, help="in each round")
-@click.option("--threads", type=int, default=1, show_default=True)
-def main(members: tuple[int, ...], steps: int, threads: int) -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure and write benchmarks/results/ensembles-MACHINE.json."""
-    torch.set_num_threads(threads)
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--members", type=int, nargs="+", default=(1, 4, 16, 64))
+    parser.add_argument("--steps", type=int, default=100, help="in each round")
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args(arguments)
+    members, steps = given.members, given.steps
+    torch.set_num_threads(given.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     result, rows = facts("ensembles", device), []
     for method in ("gan", "began_cs"):

@@ -1,6 +1,7 @@
 """What each benchmark says of the machine that it ran on, and where it leaves its numbers."""
 
 import json
+import os
 import platform
 import re
 from pathlib import Path
@@ -11,7 +12,8 @@ import torch
 from began.files import atomic_write
 from began.runs import provenance
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("BEGAN_RESULTS") or Path(__file__).parent / "results")  # a job of gpu.py has its own
+IDENTITY = ("model", "mode", "way", "data", "test", "size", "n", "batch", "members", "seed")  # what names a row
 
 
 def machine_name(device: torch.device) -> str:
@@ -42,6 +44,22 @@ def save(name: str, result: dict[str, Any]) -> Path:
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n")
     return path
+
+
+def merged(name: str, result: dict[str, Any]) -> dict[str, Any]:
+    """Return a result with the rows that the same commit left under its name, where there are no new ones."""
+    path = RESULTS / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"commit": None}
+    if found["commit"] != result["commit"]:
+        return result
+
+    def key(row: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(row.get(part) for part in IDENTITY)
+
+    new = {key(row) for row in result["rows"]}
+    old = [row for row in found["rows"] if key(row) not in new]
+    kept = {part: value for part, value in found.items() if not result.get(part)}
+    return {**result, **kept, "rows": old + result["rows"]}
 
 
 def significant(value: float) -> float:

@@ -4,13 +4,13 @@
 checkpoint to go back to, beside writing it.
 """
 
+import argparse
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import click
 import torch
 from machine import facts, save, significant
 
@@ -67,16 +67,18 @@ def measured(config: TrainConfig, device: torch.device, place: Path) -> dict[str
     }
 
 
-@click.command()
-@click.option("--shape", type=(int, int, int), multiple=True, default=[(16, 16, 16), (32, 24, 16), (64, 32, 16)])
-@click.option("--threads", type=int, help="CPU threads")
-def main(shape: tuple[tuple[int, int, int], ...], threads: int | None) -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Write benchmarks/results/monitor-MACHINE-DATE.json; a --shape is SIZE N BATCH."""
-    if threads:
-        torch.set_num_threads(threads)
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--shape", type=int, nargs=3, action="append", metavar=("SIZE", "N", "BATCH"))
+    parser.add_argument("--threads", type=int, help="of the CPU  [all cores]")
+    given = parser.parse_args(arguments)
+    shapes = given.shape or [(16, 16, 16), (32, 24, 16), (64, 32, 16)]
+    if given.threads:
+        torch.set_num_threads(given.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     result, rows = facts("monitor", device), []
-    for size, n, batch in shape:
+    for size, n, batch in shapes:
         for model in ("began", "began_cs"):
             # Far more steps than are taken, so that no sample grid or checkpoint falls among them
             config = TrainConfig.preset(

@@ -5,8 +5,8 @@ The floor is the time that the operations of the fast step would take at the rat
 precision, measured in the same run.
 """
 
+import argparse
 import gc
-import json
 import multiprocessing
 import re
 import statistics
@@ -18,9 +18,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
 
-import click
 import torch
-from machine import RESULTS, facts, save, significant
+from machine import RESULTS, facts, merged, save, significant
 from ports import FEATURES, PortsStep
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
@@ -28,8 +27,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 from tqdm import tqdm
 
-from began.acceleration import DTYPES, WARM_UP, compile_failure, precisions, seconds
-from began.config import TrainConfig
+from began.acceleration import DTYPES, WARM_UP, compile_failure, out_of_memory, precisions, seconds
+from began.config import PRESETS, TrainConfig
 from began.passes import Began, fast_pass
 from began.step import Update
 from began.tuning import settled
@@ -52,26 +51,32 @@ class Step(Protocol):
         ...
 
 
-def ways(config: TrainConfig, device: torch.device, features: bool) -> dict[str, Callable[[], Step]]:
-    """Return what makes each way to do a step, by name; `features` adds the ports with one remedy each."""
+def ways(
+    config: TrainConfig, device: torch.device, remedies: bool = False, compiled: bool = False
+) -> dict[str, Callable[[], Step]]:
+    """Return what makes each way to do a step, by name: the ladder from the ports' to this package's, on any device.
+
+    `began` is what a run does by default; `remedies` adds the ports with one each, `compiled` torch.compile.
+    """
+    cuda = device.type == "cuda"
+    here = [name for name in FEATURES if cuda or name not in ("bfloat16", "CUDA graph")]
     made: dict[str, Callable[[], Step]] = {"ports": lambda: PortsStep(config, device)}
-    here = [name for name in FEATURES if device.type == "cuda" or name not in ("bfloat16", "CUDA graph")]
-    for feature in here if features else ():
-        if feature != "bfloat16" or feature in precisions(device):
+    if cuda and "bfloat16" in precisions(device):
+        made["ports + bfloat16"] = lambda: PortsStep(config, device, {"bfloat16"})
+    for feature in here if remedies else ():
+        if feature != "bfloat16":
             chosen = {feature, "k on the device"} if feature == "CUDA graph" else {feature}
             made[f"ports + {feature}"] = lambda chosen=chosen: PortsStep(config, device, chosen)
-    float32 = replace(config, precision="float32")
-    made["reference"] = lambda: Reading(replace(float32, mode="reference"), device, graph=False)
-    if device.type == "cuda":
-        best = decided(config, device)
-        made["began, float32"] = lambda: Reading(float32, device)
-        made["began"] = lambda: Reading(best, device)
-        made["began, no graph"] = lambda: Reading(best, device, graph=False)
-        if not compile_fails(device):
-            made["began, compiled"] = lambda: Reading(replace(best, compile=True), device)
-    else:
-        made["began"] = lambda: Reading(float32, device)
-        made["began, bfloat16"] = lambda: Reading(replace(config, precision="bfloat16"), device)
+    made["reference"] = lambda: Reading(replace(config, mode="reference", precision="float32"), device, graph=False)
+    default = decided(config, device).precision if cuda else "float32"
+    offered = [name for name in ("float32", "bfloat16") if name in precisions(device)]
+    for precision, graph in product(dict.fromkeys([default, *offered]), (True, False) if cuda else (True,)):
+        name = "began" + f", {precision}" * (precision != default) + ", no graph" * (not graph)
+        one = replace(config, precision=precision)
+        made[name] = lambda one=one, graph=graph: Reading(one, device, graph=graph)
+        if compiled and not compile_fails(device):
+            both = replace(one, compile=True)
+            made[f"{name}, compiled"] = lambda both=both, graph=graph: Reading(both, device, graph=graph)
     return made
 
 
@@ -172,15 +177,15 @@ def host_reads(step: Callable[[Tensor], None], x: Tensor) -> int:
     return reads.count - in_adam
 
 
-def peak_mib(config: TrainConfig, device: torch.device, features: bool, name: str) -> float:
+def peak_mib(make: Callable[[], Step], config: TrainConfig, device: torch.device, name: str) -> float:
     """Return the most MiB that a way takes at a time, weights and all: allocated on a GPU, resident on a CPU.
 
     On a CPU, of Linux, it is measured in a process of its own, over what that process held before.
     """
     if device.type == "cuda":
         held = torch.cuda.memory_allocated(device)
-        step, x = ways(config, device, features)[name](), batch(config, device)
-        seconds(step, x, WARM_UP)
+        step, x = make(), batch(config, device)
+        seconds(step, x, WARM_UP + 1)
         torch.cuda.reset_peak_memory_stats(device)  # without what cuDNN's search for its fastest kernels took
         seconds(step, x, WARM_UP)
         peak = torch.cuda.max_memory_allocated(device) - held
@@ -189,16 +194,16 @@ def peak_mib(config: TrainConfig, device: torch.device, features: bool, name: st
         torch.cuda.empty_cache()
         return peak / 2**20
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_resident_mib, config, features, name).result()
+        return pool.submit(_resident_mib, config, name).result()
 
 
-def _resident_mib(config: TrainConfig, features: bool, name: str) -> float:
+def _resident_mib(config: TrainConfig, name: str) -> float:
     device = torch.device("cpu")
     small = replace(config, size=16, n=2, precision="float32")
     seconds(Reading(small, device), batch(small, device), 2)  # loads the libraries
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew, from what is resident
     held = _resident("VmRSS")
-    seconds(ways(config, device, features)[name](), batch(config, device), 3)
+    seconds(ways(config, device, True, name.endswith("compiled"))[name](), batch(config, device), 3)
     return (_resident("VmHWM") - held) / 2**10
 
 
@@ -210,15 +215,19 @@ def _resident(kind: str) -> int:
 
 
 def compare(
-    config: TrainConfig, device: torch.device, features: bool, rounds: int, rates: dict[str, float]
+    config: TrainConfig,
+    chosen: dict[str, Callable[[], Step]],
+    device: torch.device,
+    rounds: int,
+    rates: dict[str, float],
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row of results for each way to do a step of a config; one that the memory can't hold says so.
+    """Yield a row of results for each way chosen to do a step of a config; one that fails says so.
 
     Without rounds, memory alone is measured.
     """
     torch._dynamo.reset()  # it compiles a function for a few shapes only, then no longer
     x, steps, rows = batch(config, device), {}, {}
-    for name, make in ways(config, device, features).items():
+    for name, make in chosen.items():
         step = None  # frees the one before while memory is measured, if it was not kept
         rows[name] = {
             "model": "BEGAN-CS" if config.alpha else "BEGAN",
@@ -228,19 +237,23 @@ def compare(
             "batch": config.batch,
         }
         try:
-            rows[name]["peak_mib"] = round(peak_mib(config, device, features, name), 1)
+            rows[name]["peak_mib"] = round(peak_mib(make, config, device, name), 1)
             if rounds:
                 step = make()
                 rows[name]["dtype"] = step.precision
                 rows[name]["syncs_per_step"] = host_reads(step, x)
                 seconds(step, x, 2 * WARM_UP if device.type == "cuda" else 1)
                 steps[name] = step
-        except torch.OutOfMemoryError:
-            rows[name]["error"] = "out of memory"
+                if without := getattr(step, "without", None):
+                    rows[name]["error"] = f"without {'; '.join(without)}"
+        except Exception as error:  # the other ways are worth their time
+            reason = (str(error) or repr(error)).splitlines()[0]
+            rows[name]["error"] = "out of memory" if out_of_memory(error) else reason
         gc.collect()
     for step in steps.values():
         seconds(step, x, 1)  # captures and measurements have emptied the allocator's cache
-    counts = {name: max(1, round(SLICE / seconds(step, x, 1))) for name, step in steps.items()}
+    slice_s = SLICE / 3 if device.type == "cuda" else SLICE  # a GPU's times vary less
+    counts = {name: max(1, round(slice_s / seconds(step, x, 1))) for name, step in steps.items()}
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name, step in steps.items():
@@ -265,35 +278,26 @@ def table_line(row: dict[str, Any]) -> str:
     return f"{row['mode']:26}{' '.join(texts)} {row.get('error', '')}"
 
 
-def merged(result: dict[str, Any]) -> dict[str, Any]:
-    """Return a result with the rows that the same commit left on this machine today, where there are no new ones."""
-    path = RESULTS / f"{file_name(result)}.json"
-    found = json.loads(path.read_text()) if path.exists() else {"commit": None, "rows": []}
-    if found["commit"] != result["commit"]:
-        return result
-    keys = ("model", "mode", "size", "n", "batch")
-    new = {tuple(row[key] for key in keys) for row in result["rows"]}
-    old = [row for row in found["rows"] if tuple(row[key] for key in keys) not in new]
-    rates = result["matrix_tflops"] or found["matrix_tflops"]
-    return {**result, "matrix_tflops": rates, "rows": old + result["rows"]}
-
-
 def file_name(result: dict[str, Any]) -> str:
     """Return where a result goes."""
     return f"{result['machine']}-{result['date']}"
 
 
-@click.command()
-@click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu", show_default=True)
-@click.option("--shape", "shapes", type=(int, int, int), multiple=True, help="size, n and batch; several  [a grid]")
-@click.option("--rounds", type=click.IntRange(7), default=7, show_default=True)
-@click.option("--threads", type=click.IntRange(1), help="of the CPU  [all cores]")
-@click.option("--memory", is_flag=True, help="measure memory alone")
-def main(device: str, shapes: tuple[tuple[int, int, int], ...], rounds: int, threads: int | None, memory: bool) -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure the step and write benchmarks/results/MACHINE-DATE.json, which keeps what it has of other shapes."""
-    where = torch.device(device)
-    if threads:
-        torch.set_num_threads(threads)
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--shape", type=int, nargs=3, action="append", metavar=("SIZE", "N", "BATCH"))
+    parser.add_argument("--model", choices=PRESETS, help="[both]")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, help="of the CPU  [all cores]")
+    parser.add_argument("--memory", action="store_true", help="measure memory alone")
+    parser.add_argument("--compiled", action="store_true", help="measure each way with torch.compile too")
+    parser.add_argument("--remedies", action="store_true", help="measure the ports with one remedy each too")
+    given = parser.parse_args(arguments)
+    where, memory, rounds = torch.device(given.device), given.memory, given.rounds
+    if given.threads:
+        torch.set_num_threads(given.threads)
     if where.type == "cuda":  # the ports get these too
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
@@ -307,16 +311,19 @@ def main(device: str, shapes: tuple[tuple[int, int, int], ...], rounds: int, thr
     print(f"{result['machine']}, torch {result['torch']}, matrix product, TFLOP/s: {result['matrix_tflops']}")
     heads = ("images/s", "ratio", "lowest", "highest", "peak MiB", "syncs", "of floor")
     print(f"{'':26}{' '.join(f'{head:>10}' for head in heads)}")
-    grid = list(shapes) or (CUDA_GRID if where.type == "cuda" else CPU_GRID)
-    for (size, n, count), preset in tqdm(list(product(grid, ("began", "began_cs"))), disable=None):
+    grid = given.shape or (CUDA_GRID if where.type == "cuda" else CPU_GRID)
+    models = [given.model] if given.model else PRESETS
+    for (size, n, count), preset in tqdm(list(product(grid, models)), disable=None):
         config = TrainConfig.preset(preset, size=size, n=n, batch=count)
         # one remedy at a time, where that does not take an hour
-        features = preset == "began" and count == 16 and (where.type == "cuda" or n <= 32) and not memory
+        small = where.type == "cpu" and n <= 32
+        remedies = preset == "began" and count == 16 and (given.remedies or small) and not memory
         tqdm.write(f"{preset}, {size}x{size}, n = {n}, batch {count}: {flops(config) / 1e9:.3g} GFLOP a step")
-        for row in compare(config, where, features, 0 if memory else rounds, rates):
+        chosen = ways(config, where, remedies, given.compiled)
+        for row in compare(config, chosen, where, 0 if memory else rounds, rates):
             result["rows"].append(row)
             tqdm.write(table_line(row))
-        save(file_name(result), merged(result))
+        save(file_name(result), merged(file_name(result), result))
         gc.collect()
     print(RESULTS / f"{file_name(result)}.json")
 

@@ -11,7 +11,6 @@ import ports
 import pytest
 import step as benchmark
 import torch
-from click.testing import CliRunner
 
 from began.config import TrainConfig
 from began.passes import Began, reference_pass
@@ -55,7 +54,7 @@ def test_a_feature_changes_no_result(feature):
 
 
 def test_the_ports_read_k_back_and_began_reads_nothing():
-    ways = benchmark.ways(CONFIG, CPU, features=True)
+    ways = benchmark.ways(CONFIG, CPU, remedies=True)
     reads = {name: benchmark.host_reads(make(), X) for name, make in ways.items()}
     assert reads["ports"] == reads["ports + fused Adam"] == 1
     assert reads["ports + k on the device"] == reads["reference"] == reads["began"] == 0
@@ -80,7 +79,7 @@ def test_operations_are_those_counted_by_hand():
 def test_memory_is_that_of_the_activations_at_least():
     config = TrainConfig(size=64, n=16, batch=16, precision="float32")
     activations = 3 * 16 * 16 * 64 * 64 * 4 / 2**20  # G's three layers at the full resolution, float32
-    peak = benchmark.peak_mib(config, CPU, False, "began")
+    peak = benchmark.peak_mib(lambda: benchmark.Reading(config, CPU), config, CPU, "began")
     assert activations < peak < 50 * activations
 
 
@@ -91,8 +90,7 @@ def test_a_run_writes_its_table_and_keeps_what_was_there(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "peak_mib", lambda *_: 1.0)
     monkeypatch.setattr(benchmark, "matrix_rates", lambda _: {"float32": 1e12, "bfloat16": 2e12})
     for size in (16, 32):
-        result = CliRunner().invoke(benchmark.main, ["--device", "cpu", "--shape", str(size), "2", "4"])
-        assert result.exit_code == 0, result.output
+        benchmark.main(["--device", "cpu", "--shape", str(size), "2", "4"])
     (path,) = tmp_path.glob("*.json")
     written = json.loads(path.read_text())
     assert {"machine", "device", "date", "commit", "torch", "matrix_tflops"} <= written.keys()
@@ -108,8 +106,7 @@ def test_a_run_writes_its_table_and_keeps_what_was_there(tmp_path, monkeypatch):
 
 def test_ensembles_are_compared_with_one_run_after_another(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "RESULTS", tmp_path)
-    result = CliRunner().invoke(ensembles.main, ["--members=1", "--members=2", "--steps=1"])
-    assert result.exit_code == 0, result.output
+    ensembles.main(["--members", "1", "2", "--steps=1"])
     (path,) = tmp_path.glob("*.json")
     rows = json.loads(path.read_text())["rows"]
     assert [(row["model"], row["mode"], row["members"]) for row in rows] == [
@@ -125,8 +122,7 @@ def test_a_reading_of_the_monitor_is_compared_with_the_steps_between_two(tmp_pat
     monkeypatch.setattr(machine, "RESULTS", tmp_path)
     monkeypatch.setattr(monitor, "ROUNDS", 2)
     monkeypatch.setattr(monitor, "SECONDS", 0.1)
-    result = CliRunner().invoke(monitor.main, ["--shape", "16", "4", "4"])
-    assert result.exit_code == 0, result.output
+    monitor.main(["--shape", "16", "4", "4"])
     (path,) = tmp_path.glob("monitor-*.json")
     rows = json.loads(path.read_text())["rows"]
     assert [row["model"] for row in rows] == ["began", "began_cs"]

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import ot
 import torch
 from torch import Tensor
 
@@ -119,5 +118,7 @@ def wasserstein(a: Tensor, b: Tensor) -> float:
     """
     if not (a.isfinite().all() and b.isfinite().all()):
         return float("inf")
+    import ot  # only now: a GPU's bare machine trains ensembles without it
+
     cost = torch.cdist(a.cpu().double(), b.cpu().double()).numpy()
     return ot.emd2([], [], cost, numItermax=10_000_000)  # pyright: ignore[reportReturnType]
