@@ -5,7 +5,7 @@ READY := .venv/.ready
 # Code on a page is narrower than code in an editor.
 CHAPTERS_AS := --line-length 88 book/*.ipynb
 
-.PHONY: help book test test-fast bench check format execute address artifacts clean
+.PHONY: help book test test-fast bench gpu gpu-results check format execute address artifacts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,13 @@ test-fast: $(READY) ## run the core's tests, in under a minute
 
 bench: $(READY) ## time the training step against the ports' (a quarter of an hour on two cores)
 	@$(BIN)/python benchmarks/step.py
+
+# The interpreter that is there: a GPU's own machine has torch, and nothing is installed there.
+gpu: ## ten minutes on a GPU: run what is owed, as far as the time goes; SECONDS_LEFT=540
+	@$(PYTHON) benchmarks/gpu.py --seconds $(or $(SECONDS_LEFT),540) --out runs/gpu
+
+gpu-results: $(READY) ## take what came back from a GPU: DIR=runs/gpu
+	@$(BIN)/python benchmarks/gpu.py --merge $(or $(DIR),runs/gpu)
 
 check: $(READY) ## lint, formatting and types, of chapters too
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/ruff format --check $(CHAPTERS_AS) && $(BIN)/pyright

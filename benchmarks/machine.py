@@ -1,9 +1,13 @@
 """What each benchmark says of the machine that it ran on, and where it leaves its numbers."""
 
+import contextlib
 import json
 import os
 import platform
 import re
+import subprocess
+import sys
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +69,17 @@ def merged(name: str, result: dict[str, Any]) -> dict[str, Any]:
 def significant(value: float) -> float:
     """Round to four significant digits."""
     return float(f"{value:.4g}")
+
+
+def environment() -> str:
+    """Return all that may matter of this machine to someone who does not have it."""
+    lines = [f"Python {sys.version}", platform.platform(), torch.__config__.show()]
+    lines += [str(torch.cuda.get_device_properties(i)) for i in range(torch.cuda.device_count())]
+    lines += sorted(f"{part.name}=={part.version}" for part in distributions())
+    with contextlib.suppress(OSError):
+        lines.append(subprocess.run(["nvidia-smi", "-q"], capture_output=True, text=True).stdout)
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(environment())
