@@ -156,14 +156,12 @@ def load_weights(network: nn.Module, path: Path) -> None:
 def provenance(device: torch.device) -> dict[str, Any]:
     """Return when, where and with what something was computed: date, commit, versions, device."""
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
+    torch_version = torch.__version__.partition("+")[0]
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": _commit(),
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__.partition("+")[0],
-            "began": __version__,  # not from the installation: a checkout runs without one
-        },
+        # not asked of the installation: a checkout runs without one
+        "versions": {"python": platform.python_version(), "torch": torch_version, "began": __version__},
         "device": where,
         "threads": torch.get_num_threads(),
     }

@@ -95,11 +95,10 @@ class Update:
     def how(self) -> str:
         """What the update runs on and in, in words, and what it does without."""
         where = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
-        graph = ", one CUDA graph a step" if self._graph else ""
-        compiled = ", compiled" if self._compiled else ""
+        graph = ", one CUDA graph a step" * bool(self._graph) + ", compiled" * self._compiled
         processes = f", {self.ranks.count} processes" if self.ranks.count > 1 else ""
         without = "".join(f"; without {what}" for what in self.without)
-        return f"{self.config.precision} on {where}{graph}{compiled}{processes}{without}"
+        return f"{self.config.precision} on {where}{graph}{processes}{without}"
 
     @property
     def nbytes(self) -> int:
@@ -150,8 +149,7 @@ class Update:
 
     @property
     def _doubtful(self) -> str:
-        """What the next call may show not to work here."""
-        if self._works:
+        if self._works:  # what is left to fail
             return "CUDA graph" if self._graph and self._graph.calls == WARM_UP else ""
         return "torch.compile" if self._compiled else self.config.precision.replace("float32", "")
 

@@ -13,6 +13,7 @@ import torch
 
 from began.checkpoints import CHECKPOINT, load_checkpoint
 from began.cli.options import FOLDER, config_options, device_option
+from began.cli.rehearsal import rehearse
 from began.config import PRESETS, TrainConfig
 from began.files import locked
 from began.parallel import ALONE, Ranks, joined, lost_contact
@@ -24,15 +25,21 @@ from began.training import CHANGEABLE, DivergenceError, Trainer, open_data
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="[began, or that of the run that is resumed]")
 @click.option("--out", type=FOLDER, help="where the run goes  [runs/PRESET-DATA]")
 @click.option("--resume", is_flag=True, help="go on with the run in --out, to --steps if given")
+@click.option("--dry-run", is_flag=True, help="train 20 steps, write nothing, and say what the whole run takes")
 @device_option
 @config_options
-def train(preset: str | None, out: Path | None, resume: bool, device: torch.device, **given: Any) -> None:
+def train(
+    preset: str | None, out: Path | None, resume: bool, dry_run: bool, device: torch.device, **given: Any
+) -> None:
     """Train a model; Ctrl-C saves and stops, --resume goes on.
 
     On several GPUs: torchrun --nproc-per-node 4 --no-python -- began train ..., the same run as on one.
     """
     changes = {name: value for name, value in given.items() if value is not None}
     config = TrainConfig.preset(preset or "began", **changes)
+    if dry_run:
+        with joined(device) as ranks:
+            return rehearse(config, device, ranks)
     out = out or Path("runs") / f"{preset or 'began'}-{config.data.partition(':')[0]}"
     checkpoint = out / CHECKPOINT
     if resume:
@@ -92,4 +99,6 @@ def finish(trainer: Trainer, out: Path, go_on: str, *, half: bool = False) -> No
     record = save_run(trainer, out, half=half)
     trainer.save_samples(out / "samples.png")
     click.echo(", ".join(f"{name} {value:.4g}" for name, value in record["metrics"].items()))
+    if trainer.update.without:
+        click.echo(f"trained in {trainer.update.how}")
     click.echo(f"{out}: samples.png, run.json, history.jsonl, generator.safetensors, discriminator.safetensors")

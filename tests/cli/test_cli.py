@@ -21,6 +21,7 @@ from began.checkpoints import CHECKPOINT, load_checkpoint
 from began.cli import main
 from began.config import TrainConfig
 from began.runs import load_run
+from began.step import Update
 from began.training import Trainer, open_data
 from studies.models import RECIPES
 
@@ -60,7 +61,58 @@ def test_train_sample_info(tmp_path: Path):
     assert np.asarray(Image.open(grid)).shape[1::-1] == (2 * 18 + 2, 3 * 18 + 2)
     shown = began("info", run)
     assert json.loads(shown.output)["steps"] == 10
+    assert json.loads(shown.output)["how"] == "float32 on cpu"
     assert "torch" in began("info").output
+
+
+def test_a_run_whose_precision_fails_here_says_so_where_it_ends_and_in_its_record(tmp_path: Path, monkeypatch):
+    forward = Update._forward
+
+    def lacking(self: Update, x, z):
+        if self.config.precision == "bfloat16":
+            raise NotImplementedError("no such kernel")
+        return forward(self, x, z)
+
+    monkeypatch.setattr(Update, "_forward", lacking)
+    result = train(tmp_path / "run", "--steps", 2, "--precision", "bfloat16")
+    how = "float32 on cpu; without bfloat16 (no such kernel)"
+    assert "training in bfloat16 on cpu\n" in result.output
+    assert f"trained in {how}\n" in result.output
+    assert json.loads(began("info", tmp_path / "run").output)["how"] == how
+
+
+def test_a_dry_run_says_what_a_run_takes_and_writes_nothing(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    steps = []
+    call = Update.__call__
+
+    def slow(self: Update, x):
+        time.sleep(0.02)
+        steps.append(self)
+        call(self, x)
+
+    monkeypatch.setattr(Update, "__call__", slow)
+    options = [*SMALL, "--steps=72000", "--sample-every=36000", "--checkpoint-every=30000", "--on-collapse=rollback"]
+    result = began("train", "--dry-run", *options)
+    assert result.exit_code == 0, result.output
+    assert len(steps) == 20
+    assert list(tmp_path.rglob("*")) == []
+    lines = dict(line.split(": ", 1) for line in result.output.splitlines()[1:])
+    assert result.output.startswith("20 steps in float32 on cpu; nothing was written\n")
+    speed = float(lines["speed"].split()[0])
+    assert 50 < speed < 200  # 4 images in 20 ms and a step
+    minutes, seconds = (int(part) for part in lines["time"].replace(" for 72000 steps", "").split()[::2])
+    assert 60 * minutes + seconds == pytest.approx(72_000 * 4 / speed, rel=0.02)
+    assert float(lines["memory"].split()[0]) > 0
+    checkpoint = steps[0].nbytes + 5 * 4 * 72_000
+    assert f"checkpoints 4 x {checkpoint / 1e6:.3g} MB, 3 sample grids" in lines["disk"]
+
+
+def test_a_dry_run_knows_the_size_of_a_checkpoint(tmp_path: Path):
+    train(tmp_path / "run", "--steps", 10)
+    said = began("train", "--dry-run", *SMALL, "--steps=10").output
+    real = (tmp_path / "run" / CHECKPOINT).stat().st_size / 1e6
+    assert float(said.split("checkpoints 1 x ")[1].split()[0]) == pytest.approx(real, rel=0.3)
 
 
 def test_options_that_are_switches_and_choices_reach_the_run(tmp_path: Path):

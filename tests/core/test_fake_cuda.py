@@ -4,6 +4,9 @@ A mix of devices and a number that the host asks for both raise there. What the 
 torch's: it needs a device, so gradients appear here as empty tensors where autograd would leave them.
 """
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -195,6 +198,20 @@ def test_without_a_gpu_a_device_string_says_so(device, monkeypatch):
         monkeypatch.setattr(torch, "zeros", no_device)
     with pytest.raises(ValueError, match=rf"device '{device}' can't be used here \(.+\); cpu always can"):
         usable(device)
+
+
+def test_where_the_gpus_are_hidden_the_command_line_takes_the_cpu_and_says_why_not_cuda():
+    train = [sys.executable, "-m", "began.cli", "train", "--dry-run", "--size=16", "--n=2", "--count=16"]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    ways = [
+        subprocess.Popen([*train, *more], env=environment, stdout=-1, stderr=-2, text=True)
+        for more in ([], ["--device=cuda"])
+    ]
+    default, asked = (way.communicate()[0] for way in ways)
+    assert [way.returncode for way in ways] == [0, 2]
+    assert default.startswith("20 steps in float32 on cpu")
+    assert "device 'cuda' can't be used here (" in asked
+    assert "Traceback" not in asked
 
 
 def no_device(*_args, **_kwargs):
