@@ -5,6 +5,7 @@ import json
 import platform
 import subprocess
 from dataclasses import dataclass, replace
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from began import __version__
 from began.artifacts import artifact_names, artifacts_folder
 from began.config import TrainConfig
 from began.files import atomic_write, readable
@@ -156,12 +156,12 @@ def load_weights(network: nn.Module, path: Path) -> None:
 def provenance(device: torch.device) -> dict[str, Any]:
     """Return when, where and with what something was computed: date, commit, versions, device."""
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
-    torch_version = torch.__version__.partition("+")[0]
+    # a checkout runs without being installed
+    found = {name: next((part.version for part in distributions(name=name)), "") for name in ("torch", "began")}
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": _commit(),
-        # not asked of the installation: a checkout runs without one
-        "versions": {"python": platform.python_version(), "torch": torch_version, "began": __version__},
+        "versions": {"python": platform.python_version(), **found},
         "device": where,
         "threads": torch.get_num_threads(),
     }

@@ -11,8 +11,7 @@ from began.images.sources import Pictures
 from began.step import Update
 from began.training import Trainer
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-BOTH = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
+BOTH = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 SMALL = {"size": 16, "n": 4, "n_z": 8, "batch": 4, "log_every": 5, "steps": 40, "sample_every": 10**6}
 
 
@@ -51,7 +50,7 @@ class Waiting(Update):
             self.model.equilibrium.k.item()
 
 
-@needs_cuda
+@pytest.mark.cuda
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_on_cuda_a_capture_that_breaks_off_leaves_a_run_of_single_steps(precision, caplog):
     device = torch.device("cuda")
@@ -72,7 +71,7 @@ def test_on_cuda_a_capture_that_breaks_off_leaves_a_run_of_single_steps(precisio
     torch.testing.assert_close(broken.read(), plain.read(), rtol=rtol, atol=1e-4)
 
 
-@needs_cuda
+@pytest.mark.cuda
 def test_a_run_says_that_cuda_did_its_steps_as_a_graph(tmp_path):
     trainer = Trainer(TrainConfig(**SMALL), pictures(), device="cuda", out=tmp_path)
     trainer.fit(10, progress=False)

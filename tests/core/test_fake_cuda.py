@@ -200,6 +200,7 @@ def test_without_a_gpu_a_device_string_says_so(device, monkeypatch):
         usable(device)
 
 
+@pytest.mark.slow
 def test_where_the_gpus_are_hidden_the_command_line_takes_the_cpu_and_says_why_not_cuda():
     train = [sys.executable, "-m", "began.cli", "train", "--dry-run", "--size=16", "--n=2", "--count=16"]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
