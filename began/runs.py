@@ -122,13 +122,18 @@ def save_run(trainer: Trainer, folder: Path, *, half: bool = False) -> dict[str,
     return record
 
 
+def run_folder(place: str | Path) -> Path:
+    """Return where a run lies, whose folder or name as an artifact is given; it need not be there."""
+    return Path(place) if Path(place).is_dir() else artifacts_folder() / place
+
+
 def load_run(place: str | Path) -> Run:
     """Load a run's folder, or a committed artifact by its name. No code in the files is run.
 
     Raises FileNotFoundError where neither is there, ValueError, naming the file, where one is damaged or does not fit
     the config.
     """
-    folder = Path(place) if Path(place).is_dir() else artifacts_folder() / place
+    folder = run_folder(place)
     if not (folder / "run.json").is_file():
         known = ", ".join(artifact_names()) or "none yet"
         raise FileNotFoundError(f"no finished run at {place}, nor an artifact of that name (there are: {known})")

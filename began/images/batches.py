@@ -106,7 +106,7 @@ class Batches:
                     yield batch
                     step += 1
             except (RuntimeError, OSError) as error:
-                if not (workers and SHARED.search(str(error))):
+                if not workers or (isinstance(error, RuntimeError) and not SHARED.search(str(error))):
                     raise
                 logger.warning(NO_ROOM)
 
