@@ -63,9 +63,15 @@ def open_trainer(
     config: TrainConfig, device: torch.device, out: Path, ranks: Ranks = ALONE, *, changed_data: bool = False
 ) -> Trainer:
     """Return the run in `out`, at its checkpoint if it has one, with its pictures or with `changed_data`."""
-    images, checkpoint = open_data(config), out / CHECKPOINT
+    checkpoint = out / CHECKPOINT
     if not checkpoint.exists():
-        return Trainer(config, images, device=device, out=out, ranks=ranks)
+        return Trainer(config, open_data(config), device=device, out=out, ranks=ranks)
+    try:
+        images = open_data(config)
+    except FileNotFoundError as error:
+        kind, _, place = config.data.partition(":")
+        moved = f"; where its pictures have moved: --data {kind}:DIR" if place else ""
+        raise FileNotFoundError(f"{error}{moved}") from error
     return Trainer.resume(
         checkpoint, images, config=config, device=device, out=out, ranks=ranks, changed_data=changed_data
     )

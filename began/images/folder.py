@@ -65,7 +65,7 @@ def pictures_below(folder: Path) -> list[str]:
                 left["pipes or devices"].append(path.name)
             else:
                 found.append(path)
-    told = "; ".join(f"{len(names)} {what} ({some(names)})" for what, names in left.items() if names)
+    told = "; ".join(f"{what}: {len(names)} ({some(names)})" for what, names in left.items() if names)
     if not found:
         raise FileNotFoundError(f"there are no pictures in or below {shown(folder)}{told and f'; left out: {told}'}")
     if told:
@@ -112,5 +112,5 @@ def some(names: Iterable[str]) -> str:
 
 
 def shown(name: str | Path) -> str:
-    """Return a name as a message may hold it: escaped, in quotes, where it would break the line or can't be printed."""
-    return str(name) if str(name).isprintable() else ascii(str(name))
+    """Return a name as a message may hold it: what would break the line or can't be printed is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(name))
