@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from began.errors import BeganError
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 WARM_UP = 3
 
@@ -105,7 +107,7 @@ def usable(device: str | torch.device) -> torch.device:
         torch.zeros(1, device=found).item()
     except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"device {str(device)!r} can't be used here ({reason}); cpu always can") from error
+        raise BeganError(f"device {str(device)!r} can't be used here ({reason}); cpu always can") from error
     return found
 
 

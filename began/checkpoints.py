@@ -7,6 +7,7 @@ import torch
 
 from began.acceleration import out_of_memory
 from began.config import TrainConfig
+from began.errors import BeganError
 from began.files import readable
 
 CHECKPOINT = "checkpoint.pt"
@@ -29,9 +30,9 @@ def load_checkpoint(path: Path) -> dict:
         if out_of_memory(error):
             raise
         reason = str(error) if isinstance(error, OSError) else "cut off, damaged, or of another kind; nothing in it ran"
-        raise ValueError(f"{path} is not a checkpoint that can be read ({reason}){instead(path)}") from error
+        raise BeganError(f"{path} is not a checkpoint that can be read ({reason}){instead(path)}") from error
     if not isinstance(state, dict) or not state.keys() >= PARTS:
-        raise ValueError(f"{path} is not a checkpoint of a training run{instead(path)}")
+        raise BeganError(f"{path} is not a checkpoint of a training run{instead(path)}")
     with readable(path):
         TrainConfig.from_dict(state["config"])
     return state

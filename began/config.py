@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args, get_origin
 
+from began.errors import BeganError
 from began.losses import Norm
 from began.networks import SIZES
 
@@ -73,17 +74,17 @@ class TrainConfig:
             low, high = field.metadata["low"], field.metadata["high"]
             if low is not None and value is not None and not low <= value <= high:
                 at_most = "" if high == LARGEST else f" and at most {high}"
-                raise ValueError(f"{field.name} must be at least {low}{at_most}, got {value}")
+                raise BeganError(f"{field.name} must be at least {low}{at_most}, got {value}")
         if self.size not in SIZES:
-            raise ValueError(f"size must be one of {SIZES}, got {self.size}")
+            raise BeganError(f"size must be one of {SIZES}, got {self.size}")
         if self.channels not in (1, 3):
-            raise ValueError(f"channels must be 1 or 3, got {self.channels}")
+            raise BeganError(f"channels must be 1 or 3, got {self.channels}")
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Self:
         """Return the preset `began` or `began_cs` with some fields changed; ValueError for another name or field."""
         if name not in PRESETS:
-            raise ValueError(f"preset must be one of {tuple(PRESETS)}, got {name!r}")
+            raise BeganError(f"preset must be one of {tuple(PRESETS)}, got {name!r}")
         return cls.from_dict({**PRESETS[name], **changes})
 
     @classmethod
@@ -91,7 +92,7 @@ class TrainConfig:
         """Make a config from field names and values; ValueError names fields that don't exist."""
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
-            raise ValueError(f"config has no field {', '.join(unknown)}; the fields are {', '.join(sorted(known))}")
+            raise BeganError(f"config has no field {', '.join(unknown)}; the fields are {', '.join(sorted(known))}")
         return cls(**values)
 
     @classmethod
@@ -123,7 +124,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 def _check_type(name: str, value: Any, expected: Any) -> None:
     if get_origin(expected) is Literal:
         if value not in get_args(expected):
-            raise ValueError(f"{name} must be one of {get_args(expected)}, got {value!r}")
+            raise BeganError(f"{name} must be one of {get_args(expected)}, got {value!r}")
         return
     allowed = get_args(expected) or (expected,)
     accepts_int = int in allowed or float in allowed
@@ -134,4 +135,4 @@ def _check_type(name: str, value: Any, expected: Any) -> None:
     else:
         fits = isinstance(value, allowed)
     if not fits:
-        raise ValueError(f"{name} must be {' or '.join(t.__name__ for t in allowed)}, got {value!r}")
+        raise BeganError(f"{name} must be {' or '.join(t.__name__ for t in allowed)}, got {value!r}")

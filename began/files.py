@@ -10,7 +10,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from torch import Tensor
 
+from began.errors import BeganError
+
 UNFINISHED = ".unfinished"  # how the names of files end that are still being written
+FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}  # of pictures that are written
 REFUSALS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -46,7 +49,7 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except (ValueError, LookupError, TypeError) as error:
         reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{path} does not hold what it should ({reason}); make or fetch it again") from error
+        raise BeganError(f"{path} does not hold what it should ({reason}); make or fetch it again") from error
 
 
 @contextmanager
@@ -104,9 +107,16 @@ def link(path: Path, other: Path) -> None:
             shutil.copyfile(path, temporary)
 
 
+def picture_format(path: Path) -> str:
+    """Return the format that a picture's name asks for; BeganError where it is none of `FORMATS`."""
+    if path.suffix.lower() not in FORMATS:
+        raise BeganError(f"{path} must end in {', '.join(FORMATS)}: that tells the format")
+    return FORMATS[path.suffix.lower()]
+
+
 def save_grid(images: Tensor, path: Path, columns: int) -> None:
-    """Write a grid of images, `(B, C, H, W)` about [-1, 1], row by row, to a PNG, atomically."""
+    """Write a grid of images, `(B, C, H, W)` about [-1, 1], row by row, in the format of its name, atomically."""
     from torchvision.utils import save_image  # only now: it takes as long to import as torch
 
     with atomic_write(path) as temporary:
-        save_image(images, temporary, nrow=columns, normalize=True, value_range=(-1, 1), format="png")
+        save_image(images, temporary, nrow=columns, normalize=True, value_range=(-1, 1), format=picture_format(path))

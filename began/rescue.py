@@ -7,6 +7,7 @@ from typing import Any
 from began.checkpoints import CHECKPOINT, GOOD, load_checkpoint
 from began.collapse import CollapseError
 from began.config import TrainConfig
+from began.errors import BeganError
 from began.files import link
 
 RETURNS = 6  # how often a run goes back without a new good checkpoint in between: its learning rate is then 1/64
@@ -70,5 +71,5 @@ def good_checkpoint(path: Path, config: TrainConfig, changeable: tuple[str, ...]
     state = load_checkpoint(path)
     was = TrainConfig.from_dict(state["config"])
     for name, value, other in was.differences(config, (*changeable, "alpha")):
-        raise ValueError(f"{path} is of another run: its {name} is {value!r}, not {other!r}")
+        raise BeganError(f"{path} is of another run: its {name} is {value!r}, not {other!r}")
     return state

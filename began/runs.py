@@ -1,6 +1,7 @@
 """What a finished run leaves behind: its config, history, weights and provenance, in a folder."""
 
 import datetime
+import hashlib
 import json
 import platform
 import subprocess
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from began.artifacts import artifact_names, artifacts_folder
 from began.config import TrainConfig
+from began.errors import BeganError
 from began.files import atomic_write, readable
 from began.images.pixels import pixel_std, to_unit
 from began.networks import Autoencoder, Decoder
@@ -105,13 +107,14 @@ def save_run(trainer: Trainer, folder: Path, *, half: bool = False) -> dict[str,
         "seed": config.seed,
         "steps": trainer.step,
         "pictures": len(images),
+        "fingerprint": hashlib.sha256(trainer.listing.encode()).hexdigest()[:16] if trainer.listing else None,
         "seconds": round(trainer.seconds, 1),
         "how": trainer.update.how,
         "rollbacks": trainer.rescue.rollbacks,
         "metrics": {
             **summary(history),
             "sample_std": pixel_std(generate(trainer.sampler, z)),
-            "picture_std": pixel_std(some),
+            "picture_std": pixel_std(some) if len(some) > 1 else None,
         },
         **provenance(trainer.device),
     }
@@ -120,13 +123,18 @@ def save_run(trainer: Trainer, folder: Path, *, half: bool = False) -> dict[str,
     return record
 
 
+def run_folder(place: str | Path) -> Path:
+    """Return where a run lies, whose folder or name as an artifact is given; it need not be there."""
+    return Path(place) if Path(place).is_dir() else artifacts_folder() / place
+
+
 def load_run(place: str | Path) -> Run:
     """Load a run's folder, or a committed artifact by its name. No code in the files is run.
 
     Raises FileNotFoundError where neither is there, ValueError, naming the file, where one is damaged or does not fit
     the config.
     """
-    folder = Path(place) if Path(place).is_dir() else artifacts_folder() / place
+    folder = run_folder(place)
     if not (folder / "run.json").is_file():
         known = ", ".join(artifact_names()) or "none yet"
         raise FileNotFoundError(f"no finished run at {place}, nor an artifact of that name (there are: {known})")
@@ -150,7 +158,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()
         wrong = f"{path} does not hold the weights of the config beside it ({reason})"
-        raise ValueError(f"{wrong}; make or fetch it again") from error
+        raise BeganError(f"{wrong}; make or fetch it again") from error
 
 
 def provenance(device: torch.device) -> dict[str, Any]:

@@ -18,10 +18,11 @@ from began.acceleration import out_of_memory, usable
 from began.checkpoints import CHECKPOINT, instead, load_checkpoint
 from began.collapse import COUNT, EVERY, CollapseError, Reading, healthy, read, suspicion
 from began.config import TrainConfig
+from began.errors import BeganError
 from began.files import atomic_write, locked, remove_unfinished, save_grid
 from began.images.batches import Batches
 from began.images.pixels import to_unit
-from began.images.sources import Files, Pictures, open_images
+from began.images.sources import Files, Pictures, check_same, open_images
 from began.parallel import ALONE, Ranks
 from began.passes import Began
 from began.rescue import Rescue, good_checkpoint, remedied
@@ -30,7 +31,7 @@ from began.step import Record, Update
 from began.tuning import fitting_batch, settled
 
 logger = logging.getLogger(__name__)
-CHANGEABLE = ("steps", "on_collapse", "remedy", "good_mib")  # in a resumed run
+CHANGEABLE = ("steps", "on_collapse", "remedy", "good_mib", "data")  # in a resumed run; of data, where it lies
 
 
 class DivergenceError(FloatingPointError):
@@ -69,7 +70,7 @@ class Trainer:
         ranks: Ranks = ALONE,
     ):
         if config.on_collapse == "rollback" and out is None:
-            raise ValueError("on_collapse='rollback' needs out, a folder for the checkpoints to go back to")
+            raise BeganError("on_collapse='rollback' needs out, a folder for the checkpoints to go back to")
         self.device, self.ranks, self.folder = usable(device), ranks, out
         self.out = out if ranks.rank == 0 else None
         self.batches = Batches(
@@ -83,10 +84,11 @@ class Trainer:
         )
         shape, expected = tuple(self.batches.images[0].shape), (config.channels, config.size, config.size)
         if shape != expected:
-            raise ValueError(f"images must have the shape {expected} that the config asks for, got {shape}")
+            raise BeganError(f"images must have the shape {expected} that the config asks for, got {shape}")
         total = len(self.batches.images)
         watched = range(0, total, -(-total // COUNT))  # from all over the set, which may be sorted
         self._begin(config)
+        self.listing = images.listing
         self.watched = to_unit(torch.stack([self.batches.images[i] for i in watched])).to(self.model.equilibrium.k)
         self.step = 0
         self.seconds = 0.0
@@ -199,6 +201,8 @@ class Trainer:
 
     def _watch(self) -> None:
         """Take a reading, and judge what there is; CollapseError unless a warning is enough."""
+        if (self.watched == self.watched[:1]).all():  # one picture, or copies of one: nothing can be less diverse
+            return
         # `forward` is past torch.compile, which would compile once more for another batch size
         G, Enc = self.model.generator.forward, self.model.discriminator.encode.forward
         with torch.no_grad():
@@ -298,6 +302,7 @@ class Trainer:
             "seconds": self.seconds,
             "plateau": self.plateau.state_dict(),
             **self.update.state_dict(),
+            "pictures": self.listing,
             "history": torch.stack(self.history),
             "readings": torch.tensor(self.readings).view(-1, len(Reading._fields)),
             **self.rescue.state_dict(),
@@ -315,22 +320,25 @@ class Trainer:
         device: str | torch.device = "cpu",
         out: Path | None = None,
         ranks: Ranks = ALONE,
+        changed_data: bool = False,
     ) -> Self:
         """Return the run of a checkpoint, ready to `fit` on.
 
-        `images` must be those of the run. `config`, if given, may differ from the run's in what `CHANGEABLE` names.
-        Raises FileNotFoundError, or ValueError where the file is no checkpoint, another field of the config differs,
-        or the run was on another kind of device, whose random numbers differ. No code in the file is run.
+        `images` must be those of the run, wherever they lie by now, unless `changed_data`. `config`, if given, may
+        differ from the run's in what `CHANGEABLE` names. Raises FileNotFoundError, or ValueError where the file is no
+        checkpoint, another field of the config or the set of pictures differs, or the run was on another kind of
+        device, whose random numbers differ. No code in the file is run.
         """
         state = load_checkpoint(path)
         if (kind := torch.device(device).type) != state["device"]:
-            raise ValueError(f"device must be {state['device']}, where the run was, got {kind}")
+            raise BeganError(f"device must be {state['device']}, where the run was, got {kind}")
         was = TrainConfig.from_dict(state["config"])
         config = config or was
         if config.precision == "auto":
             config = replace(config, precision=was.precision)
         for name, value, other in was.differences(config, CHANGEABLE):
-            raise ValueError(f"{name} must stay {value!r} in a resumed run, got {other!r}; start anew")
+            raise BeganError(f"{name} must stay {value!r} in a resumed run, got {other!r}; start anew")
+        check_same(images, config.data, was.data, state.get("pictures"), changed=changed_data)
         trainer = cls(config, images, device=device, out=out, ranks=ranks)
         trainer._restore(path, state)
         trainer.seconds = state["seconds"]
@@ -344,7 +352,7 @@ class Trainer:
         except (RuntimeError, LookupError, TypeError, ValueError) as error:
             if out_of_memory(error):
                 raise
-            raise ValueError(f"{path} does not hold the weights of its own config{instead(path)}") from error
+            raise BeganError(f"{path} does not hold the weights of its own config{instead(path)}") from error
         self._rows = state["history"].T
         self.step = self._checked = state["step"]
         self.readings = [Reading(*row) for row in state["readings"].tolist()]

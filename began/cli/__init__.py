@@ -1,6 +1,10 @@
 """The command line: `began train | sample | invert | edit | info | artifacts`, and what installed studies add to it."""
 
+import io
 import logging
+import signal
+import sys
+import traceback
 from concurrent.futures import BrokenExecutor
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import Any
@@ -41,22 +45,32 @@ class Commands(click.Group):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except ModuleNotFoundError as error:
-            advice = f"{error.name} is not installed; pip install 'began[book]' brings what this needs"
-            raise click.ClickException(advice) from error
-        except Exception as error:
-            if reason := _mendable(error):
-                raise click.ClickException(reason) from error
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            raise SystemExit(128 + signal.SIGINT) from None
+        except (click.exceptions.Exit, click.Abort, BrokenPipeError):  # click's own affairs
             raise
+        except Exception as error:
+            reason = _mendable(error)
+            if ctx.params["traceback"] or reason is None:
+                traceback.print_exc()
+            if isinstance(error, click.ClickException):
+                raise
+            report = "this is a fault of began: please report it, with the lines above and those of: began info"
+            raise click.ClickException(reason or report) from error
 
 
 def _mendable(error: Exception) -> str | None:
     """Return what a user is told of an error that a user can mend; None for any other."""
     from began.acceleration import out_of_memory  # only now: torch takes seconds to import, and --help needs none of it
     from began.collapse import CollapseError
-    from began.training import MemoryLimitError
+    from began.errors import BeganError
+    from began.training import DivergenceError, MemoryLimitError
 
-    if isinstance(error, ValueError | OSError | FloatingPointError | CollapseError | MemoryLimitError | BrokenExecutor):
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed; pip install 'began[book]' brings what this needs"
+    known = BeganError | OSError | CollapseError | DivergenceError | MemoryLimitError | BrokenExecutor
+    if isinstance(error, known | click.ClickException):
         return str(error)
     if isinstance(error, RuntimeError | MemoryError) and out_of_memory(error):
         reason = (str(error) or "out of memory").splitlines()[0]
@@ -64,8 +78,27 @@ def _mendable(error: Exception) -> str | None:
     return None
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+HELP = """\b
+Examples:
+  began train --data folder:pictures --out runs/mine
+  began train --help
+
+\b
+Exit codes:
+  0         done
+  1         an error
+  2         the command can't be run as it was given
+  130, 143  stopped by Ctrl-C, SIGTERM; a run is saved and goes on with --resume"""
+
+
+@click.group(
+    cls=Commands, epilog=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.option("--traceback", is_flag=True, help="show where an error comes from")
 @click.version_option(version("began"))
-def main() -> None:
+def main(traceback: bool) -> None:
     """Train BEGAN and BEGAN-CS on pictures, and look at what they learned."""
     logging.basicConfig(format="%(message)s")
+    for stream in (sys.stdout, sys.stderr):  # a path may hold bytes that are no text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,17 +1,17 @@
 """`began artifacts`: what the book shows, made again."""
 
-import tempfile
 from pathlib import Path
 
 import click
 import torch
 
 from began.artifacts import Options, artifacts_folder, makers
+from began.cli.command import Command, check_writable, wrote
 from began.cli.options import FOLDER, device_option
-from began.files import explained, locked
+from began.files import locked
 
 
-@click.command()
+@click.command(cls=Command, example="began artifacts toy faces32-began")
 @click.argument("names", nargs=-1, type=click.Choice(list(makers())))
 @click.option(
     "--photographs",
@@ -30,7 +30,6 @@ def artifacts(names: tuple[str, ...], photographs: Path, device: torch.device) -
         out, work = artifacts_folder() / name, Path("runs/artifacts") / name
         # not in `work`, which may be removed
         click.get_current_context().with_resource(locked(work.parent, f".{name}.lock"))
-        with explained(out):  # before the work is done, not after
-            out.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=out).close()
+        check_writable(out)
         make(out, work, device, Options(photographs))
+        wrote(out)

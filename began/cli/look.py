@@ -9,27 +9,34 @@ import click
 import torch
 
 from began.artifacts import artifact_names, artifacts_folder
+from began.cli.command import Command, check_outputs, force_option, picture_option, quiet, wrote
 from began.files import save_grid
-from began.runs import load_run
+from began.runs import load_run, run_folder
 
 
-@click.command()
+@click.command(cls=Command, example="began sample --run runs/mine --count 16 --out grid.png")
 @click.option("--run", required=True, help="folder of a finished run, or the name of an artifact")
 @click.option("--count", type=click.IntRange(1), default=64, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default="samples.png", show_default=True)
-def sample(run: str, count: int, seed: int, out: Path) -> None:
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
+@picture_option("samples.png")
+@force_option
+def sample(run: str, count: int, seed: int, out: Path, force: bool) -> None:
     """Write a grid of samples of a finished run."""
+    check_outputs(out, force=force, reads=run_folder(run).glob("*"))
     save_grid(load_run(run).sample(count, seed), out, max(1, round(count**0.5)))
-    click.echo(str(out))
+    wrote(out)
 
 
-@click.command()
+@click.command(cls=Command, example="began info runs/mine")
 @click.argument("run", required=False)
 def info(run: str | None) -> None:
-    """Print what is known of a run, or of this installation."""
+    """Print what is known of a run, or of this installation; with --quiet only where it, or its artifacts, lie."""
     if run is not None:
-        click.echo(json.dumps(load_run(run).record, indent=1))
+        record = load_run(run).record
+        click.echo(str(run_folder(run)) if quiet() else json.dumps(record, indent=1))
+        return
+    if quiet():
+        click.echo(str(artifacts_folder()))
         return
     click.echo(f"began {version('began')}, Python {platform.python_version()}, torch {torch.__version__}")
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

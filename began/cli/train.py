@@ -12,26 +12,37 @@ import click
 import torch
 
 from began.checkpoints import CHECKPOINT, load_checkpoint
+from began.cli.command import Command, say, wrote
 from began.cli.options import FOLDER, config_options, device_option
 from began.cli.rehearsal import rehearse
 from began.config import PRESETS, TrainConfig
 from began.files import locked
+from began.images.folder import shown, some
 from began.parallel import ALONE, Ranks, joined, lost_contact
 from began.runs import save_run
 from began.training import CHANGEABLE, DivergenceError, Trainer, open_data
 
+RUN_FILES = ("samples.png", "run.json", "history.jsonl", "generator.safetensors", "discriminator.safetensors")
 
-@click.command()
+
+@click.command(cls=Command, example="began train --data folder:pictures --size 64 --steps 100000 --out runs/mine")
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="[began, or that of the run that is resumed]")
 @click.option("--out", type=FOLDER, help="where the run goes  [runs/PRESET-DATA]")
 @click.option("--resume", is_flag=True, help="go on with the run in --out, to --steps if given")
+@click.option("--changed-data", is_flag=True, help="go on though the pictures have changed since")
 @click.option("--dry-run", is_flag=True, help="train 20 steps, write nothing, and say what the whole run takes")
 @device_option
 @config_options
 def train(
-    preset: str | None, out: Path | None, resume: bool, dry_run: bool, device: torch.device, **given: Any
+    preset: str | None,
+    out: Path | None,
+    resume: bool,
+    changed_data: bool,
+    dry_run: bool,
+    device: torch.device,
+    **given: Any,
 ) -> None:
-    """Train a model; Ctrl-C saves and stops, --resume goes on.
+    """Train a model; Ctrl-C saves and stops, --resume goes on, with --data where the pictures have moved.
 
     On several GPUs: torchrun --nproc-per-node 4 --no-python -- began train ..., the same run as on one.
     """
@@ -45,11 +56,11 @@ def train(
     if resume:
         of_preset = [name for values in PRESETS.values() for name in values] if preset else []
         config = _resumed(checkpoint, {name: getattr(config, name) for name in of_preset} | changes)
-    elif checkpoint.exists():
-        raise click.UsageError(f"{out} holds a run already: --resume goes on with it, another --out starts anew")
+    else:
+        _check_free(out)
     with nullcontext() if int(os.environ.get("RANK", "0")) else locked(out), joined(device) as ranks:
         go_on = f"began train --resume --out {shlex.quote(str(out))} --device {device}"
-        trainer = open_trainer(config, device, out, ranks)
+        trainer = open_trainer(config, device, out, ranks, changed_data=changed_data)
         try:
             finish(trainer, out, go_on)
         except (OSError, DivergenceError) as error:
@@ -59,12 +70,33 @@ def train(
             raise click.ClickException(f"{error}; go on from the last checkpoint with: {go_on}{remedy}") from error
 
 
-def open_trainer(config: TrainConfig, device: torch.device, out: Path, ranks: Ranks = ALONE) -> Trainer:
-    """Return the run in `out`, at its checkpoint if it has one."""
-    images, checkpoint = open_data(config), out / CHECKPOINT
-    if checkpoint.exists():
-        return Trainer.resume(checkpoint, images, config=config, device=device, out=out, ranks=ranks)
-    return Trainer(config, images, device=device, out=out, ranks=ranks)
+def open_trainer(
+    config: TrainConfig, device: torch.device, out: Path, ranks: Ranks = ALONE, *, changed_data: bool = False
+) -> Trainer:
+    """Return the run in `out`, at its checkpoint if it has one, with its pictures or with `changed_data`."""
+    checkpoint = out / CHECKPOINT
+    if not checkpoint.exists():
+        return Trainer(config, open_data(config), device=device, out=out, ranks=ranks)
+    try:
+        images = open_data(config)
+    except FileNotFoundError as error:
+        kind, _, place = config.data.partition(":")
+        moved = f"; where its pictures have moved: --data {kind}:DIR" if place else ""
+        raise FileNotFoundError(f"{error}{moved}") from error
+    return Trainer.resume(
+        checkpoint, images, config=config, device=device, out=out, ranks=ranks, changed_data=changed_data
+    )
+
+
+def _check_free(out: Path) -> None:
+    """Refuse a folder in which a new run would write over what is there."""
+    if (out / CHECKPOINT).exists():
+        raise click.UsageError(f"{shown(out)} holds a run already: --resume goes on with it, another --out starts anew")
+    there = [name for name in RUN_FILES if os.path.lexists(out / name)]
+    if not (out / ".lock").exists():  # else the grids may be of a run that was killed before its first checkpoint
+        there += [f"samples/{path.name}" for path in (out / "samples").glob("[0-9]*.png")]
+    if there:
+        raise click.UsageError(f"{shown(out)} holds {some(there)}, which a run would replace: choose another --out")
 
 
 def _resumed(checkpoint: Path, changes: dict[str, Any]) -> TrainConfig:
@@ -83,7 +115,7 @@ def _resumed(checkpoint: Path, changes: dict[str, Any]) -> TrainConfig:
 def finish(trainer: Trainer, out: Path, go_on: str, *, half: bool = False) -> None:
     """Train a run to its end and write it to `out`, weights in float16 if `half`; say how to go on where it stops."""
     if trainer.ranks.rank == 0:
-        click.echo(f"training in {trainer.update.how}")
+        say(f"training in {trainer.update.how}")
     try:
         trainer.fit()
     except RuntimeError as error:
@@ -94,11 +126,12 @@ def finish(trainer: Trainer, out: Path, go_on: str, *, half: bool = False) -> No
     if trainer.ranks.rank:
         return
     if trainer.step < trainer.config.steps:
-        click.echo(f"stopped at step {trainer.step}; go on with: {go_on}")
+        say(f"stopped at step {trainer.step}; go on with: {go_on}")
+        wrote(*[trainer.out / CHECKPOINT] if trainer.out else [])
         raise SystemExit(128 + (trainer.stopped_by or signal.SIGINT))
     record = save_run(trainer, out, half=half)
     trainer.save_samples(out / "samples.png")
-    click.echo(", ".join(f"{name} {value:.4g}" for name, value in record["metrics"].items()))
+    say(", ".join(f"{name} {value:.4g}" for name, value in record["metrics"].items() if value is not None))
     if trainer.update.without:
-        click.echo(f"trained in {trainer.update.how}")
-    click.echo(f"{out}: samples.png, run.json, history.jsonl, generator.safetensors, discriminator.safetensors")
+        say(f"trained in {trainer.update.how}")
+    wrote(*(out / name for name in RUN_FILES), *[trainer.out / CHECKPOINT] if trainer.out else [])

@@ -1,5 +1,6 @@
 """Codes of somebody's own pictures: found, kept in a file, and changed."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from began.codes.search import Found, best_start, regress, search
+from began.errors import BeganError
 from began.files import atomic_write
 from began.images.faces import ATTRIBUTES
 from began.images.pixels import to_pixels
@@ -41,7 +43,9 @@ def invert(
 def save_codes(path: Path, z: Tensor, names: Sequence[str]) -> None:
     """Write codes `(B, N_z)` and the names of their pictures to a safetensors file, atomically."""
     with atomic_write(path) as temporary:
-        save_file({"z": z.cpu().contiguous()}, temporary, {"names": "\n".join(names)})
+        save_file(
+            {"z": z.cpu().contiguous()}, temporary, {"names": json.dumps(list(names))}
+        )  # ASCII, whatever they are
 
 
 class Codes(NamedTuple):
@@ -60,11 +64,12 @@ def load_codes(path: str | Path, n_z: int) -> Codes:
         raise FileNotFoundError(f"no codes at {path}; began invert writes them beside its picture")
     try:
         with safe_open(path, "pt") as file:
-            z, names = file.get_tensor("z"), (file.metadata() or {}).get("names", "").split("\n")
+            z, names = file.get_tensor("z"), (file.metadata() or {}).get("names", "")
+        names = json.loads(names) if names.startswith("[") else names.split("\n")  # as they were kept at first
     except Exception as error:  # safetensors has one exception for all
-        raise ValueError(f"{path} does not hold codes that began invert wrote") from error
+        raise BeganError(f"{path} does not hold codes that began invert wrote") from error
     if z.ndim != 2 or z.shape[1] != n_z:
-        raise ValueError(
+        raise BeganError(
             f"{path} holds codes {tuple(z.shape)}, where the run's have {n_z} numbers: found by another run?"
         )
     return Codes(z, names)
@@ -77,7 +82,7 @@ def attribute_slopes(run: Run, reader: Reader, seed: int = 0) -> tuple[list[str]
     trained on rendered faces in colour.
     """
     if run.config.data != "faces" or run.config.channels != 3:
-        raise ValueError(f"attributes are read off rendered faces in colour; the run's data is {run.config.data!r}")
+        raise BeganError(f"attributes are read off rendered faces in colour; the run's data is {run.config.data!r}")
     columns = reader.readable(CONTINUOUS)
     z = torch.rand(SAMPLES, run.config.n_z, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     size = (reader.config.size, reader.config.size)

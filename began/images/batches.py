@@ -1,5 +1,6 @@
 """The endless sequence of batches that a set of pictures becomes, in an order that seed and step alone decide."""
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from began.errors import BeganError
 from began.images.pixels import to_unit
 from began.images.sources import WORKERS, Files, Pictures, check_range
+
+SHARED = re.compile("shared memory|No space left on device|Bus error|torch_shm_manager")  # in torch's errors
+NO_ROOM = (
+    "too little shared memory (/dev/shm) for processes that decode: decoding in this one, which is slower; "
+    "more of it helps (docker run --shm-size 2g)"
+)
+logger = logging.getLogger(__name__)
 
 
 class Batches:
@@ -48,14 +57,14 @@ class Batches:
     ):
         """Take what `open_images` returns, or `Pictures` of a tensor, and decode it if it fits."""
         if not isinstance(images, Pictures | Files):
-            raise ValueError(f"images is {type(images).__name__}: open_images(...) or Pictures(...) is needed")
+            raise BeganError(f"images is {type(images).__name__}: open_images(...) or Pictures(...) is needed")
         check_range("batch", batch, 1, len(images), f", the pictures of {images.name}")
         check_range("seed", seed, 0)
         check_range("workers", workers, 1)
         check_range("ranks", ranks, 1)
         check_range("rank", rank, 0, ranks - 1, f", as there are {ranks} ranks")
         if batch % ranks:
-            raise ValueError(f"batch is {batch}: a multiple of ranks, {ranks}, is needed")
+            raise BeganError(f"batch is {batch}: a multiple of ranks, {ranks}, is needed")
         self.batch, self.seed, self.flip, self.device, self.workers = batch, seed, flip, torch.device(device), workers
         self._share = slice(rank * batch // ranks, (rank + 1) * batch // ranks)
         home = _home(images.nbytes, self.device, resident_bytes)
@@ -79,16 +88,27 @@ class Batches:
         return (to_unit(_mirrored(pixels, flips) if self.flip else pixels) for pixels, (_, flips) in pairs)
 
     def _loaded(self, step: int) -> Iterator[Tensor]:
-        """Decode batch `step` and all later ones in worker processes, ahead of need, into pinned memory for CUDA."""
+        """Decode batch `step` and all later ones in worker processes, ahead of need, into pinned memory for CUDA.
+
+        Where the memory that processes share is too small for that, in this one, with a line in the log.
+        """
         # Not in threads: around Pillow's calls they contend for the interpreter, with the training loop too
-        loader = DataLoader(
-            self.images,
-            batch_sampler=(indices.tolist() for indices, _ in self._order(step, torch.device("cpu"))),
-            num_workers=self.workers,
-            pin_memory=self.device.type == "cuda",
-            generator=torch.Generator(),  # without one it draws from the global generator, and z would change
-        )
-        return iter(loader)
+        for workers in (self.workers, 0):
+            loader = DataLoader(
+                self.images,
+                batch_sampler=(indices.tolist() for indices, _ in self._order(step, torch.device("cpu"))),
+                num_workers=workers,
+                pin_memory=self.device.type == "cuda",
+                generator=torch.Generator(),  # without one it draws from the global generator, and z would change
+            )
+            try:
+                for batch in loader:
+                    yield batch
+                    step += 1
+            except (RuntimeError, OSError) as error:
+                if not workers or (isinstance(error, RuntimeError) and not SHARED.search(str(error))):
+                    raise
+                logger.warning(NO_ROOM)
 
     def _order(self, step: int, device: torch.device) -> Iterator[Tensor]:
         """Yield `_draw`'s columns for batch `step` and all later ones, int64 (2, batch / ranks); one copy an epoch."""
@@ -150,6 +170,7 @@ def _free_bytes(device: torch.device) -> int:
     meminfo, container = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
     if not meminfo.exists():
         return 8 * 2**30
-    free = int(re.findall(r"MemAvailable:\s+(\d+)", meminfo.read_text())[0]) * 1024
+    known = re.search(r"MemAvailable:\s+(\d+)", meminfo.read_text())  # not before Linux 3.14, nor in some sandboxes
+    free = int(known[1]) * 1024 if known else 8 * 2**30
     limit = container.read_text().strip() if container.exists() else "max"
     return free if limit == "max" else min(free, int(limit))

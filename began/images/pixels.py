@@ -9,6 +9,9 @@ import torch
 from PIL import ExifTags, Image
 from torch import Tensor
 
+from began.errors import BeganError
+from began.images.folder import shown
+
 TURNS = {  # what undoes each orientation of EXIF
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -44,7 +47,15 @@ def to_pixels(images: Tensor) -> Tensor:
 
 
 def read_picture(path: str, window: Window | None, size: int, channels: int) -> Tensor:
-    """Decode, crop, resize and turn one picture file: uint8 (channels, size, size)."""
+    """Decode, crop, resize and turn one picture file: uint8 (channels, size, size); BeganError where that fails."""
+    try:
+        return _read(path, window, size, channels)
+    except Exception as error:  # decoders raise nearly every kind on bad bytes, SyntaxError included
+        reason = str(error) if isinstance(error, BeganError) else f"{type(error).__name__}: {error}"
+        raise BeganError(f"cannot read {shown(path)} ({reason})") from error
+
+
+def _read(path: str, window: Window | None, size: int, channels: int) -> Tensor:
     with _open(path) as image:
         # A JPEG decodes at 1/2, 1/4 or 1/8 if 2.5 * size pixels are left: 2 to 4 times faster, 0.5 levels off
         reduced = image.draft(None, (5 * size // 2, 5 * size // 2))
@@ -61,7 +72,10 @@ def _open(path: str) -> Image.Image:
     with _warning_filters, warnings.catch_warnings():  # all threads have the same filters
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        image = Image.open(path)
+        try:
+            image = Image.open(path)
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+            raise BeganError(f"{str(error).partition(',')[0]}: a smaller copy of it will do") from error
         if "exif" in image.info:
             image.getexif()  # kept by the picture, so that it is parsed, and complained about, in here
         return image
@@ -69,14 +83,24 @@ def _open(path: str) -> Image.Image:
 
 def _plain(image: Image.Image) -> Image.Image:
     """Convert any kind of picture to 8-bit grey or RGB."""
-    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip at 255
-        return Image.fromarray((np.asarray(image) / 257).round().clip(0, 255).astype(np.uint8))
+    if image.mode.startswith("I"):  # more than 8 bits of grey, which Pillow would clip at 255
+        return Image.fromarray((np.asarray(image) / _unit(image)).round().astype(np.uint8))
     if image.mode == "F":
-        raise ValueError("a picture of floating-point numbers has no agreed range")
+        raise BeganError("a picture of floating-point numbers has no agreed range: save it with 8 or 16 bits")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image if image.mode == "L" else image.convert("RGB")
+
+
+def _unit(image: Image.Image) -> int:
+    """Return how many grey levels of a picture of 16 or 32 bits make one of 255; 32 bits may hold 8, 16 or too much."""
+    if image.mode != "I" or image.format in ("PNG", "PPM"):  # those scale to 16 bits
+        return 257
+    low, high = image.getextrema()
+    if not 0 <= low <= high <= 65535:  # pyright: ignore[reportOperatorIssue]
+        raise BeganError(f"grey levels from {low} to {high} have no agreed range: save it with 8 or 16 bits")
+    return 1 if high <= 255 else 257  # pyright: ignore[reportOperatorIssue]
 
 
 def picture_pixels(image: Image.Image, channels: int) -> Tensor:
@@ -93,7 +117,7 @@ def _box(width: float, height: float, window: Window | None) -> tuple[float, flo
     scale = width / window.width
     if abs(height - scale * window.height) > 1:
         shape = f"{window.width}x{window.height}"
-        raise ValueError(f"{width:g}x{height:g} has not the shape of aligned pictures, {shape}: use folder:DIR")
+        raise BeganError(f"{width:g}x{height:g} has not the shape of aligned pictures, {shape}: use folder:DIR")
     left, top, side = scale * window.left, scale * window.top, scale * window.side
     return left, top, left + side, top + side
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from numbers import Integral
 from pathlib import Path
 
@@ -22,12 +23,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
+from began.errors import BeganError
 from began.images.faces import rendered_faces
+from began.images.folder import changes, listing, pictures_below, shown
 from began.images.pixels import Window, picture_pixels, read_picture, with_channels
 
 SOURCES = ("faces", "celeba:DIR", "folder:DIR", "lfw", "olivetti", "digits")
 DEFAULT_FACES = 8192
-EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 DOWNLOADS = Path("data/sklearn")
 FIGSHARE = "https://ndownloader.figshare.com/files"
 CHUNK = 64  # pictures that a thread decodes at a time
@@ -43,6 +45,7 @@ class Pictures(Dataset[Tensor]):
 
     pixels: Tensor
     name: str
+    listing = ""  # of files it has none
 
     def __post_init__(self):
         """Refuse what is not a stack of pictures."""
@@ -70,7 +73,8 @@ class Files(Dataset[Tensor]):
 
     A file that cannot be read raises ValueError with its name. `broken` says what the passes over the whole
     set, `decoded` and `checked`, do about it: "stop" lets the error through, "skip" logs it and goes on, with
-    ValueError only where nothing is left. `window` is what to keep of a picture, None the central square.
+    ValueError only where nothing is left. `window` is what to keep of a picture, None the central square; `folder`
+    what the set is below.
     """
 
     paths: list[str]
@@ -79,19 +83,24 @@ class Files(Dataset[Tensor]):
     channels: int
     window: Window | None = None
     broken: str = "stop"
+    folder: str = ""
 
     def __len__(self) -> int:
         """Count the files."""
         return len(self.paths)
+
+    @cached_property
+    def listing(self) -> str:
+        """What the set is known by: names below its folder and sizes, as JSON."""
+        return listing(self.paths, self.folder)
 
     def __getitem__(self, index: int) -> Tensor:
         """Decode one picture, uint8 (channels, size, size)."""
         path = self.paths[index]
         try:
             return read_picture(path, self.window, self.size, self.channels)
-        except Exception as error:  # decoders raise nearly every kind on bad bytes, SyntaxError included
-            reason = f"{type(error).__name__}: {error}"
-            raise ValueError(f"cannot read {path} ({reason}); broken='skip' leaves such files out") from error
+        except BeganError as error:
+            raise BeganError(f"{error}; broken='skip' leaves such files out") from error.__cause__
 
     @property
     def nbytes(self) -> int:
@@ -123,7 +132,7 @@ class Files(Dataset[Tensor]):
                 kept += len(pictures)
                 bar.update(len(chunk))
         if kept == 0:
-            raise ValueError(f"none of the {len(self)} pictures of {self.name} can be read")
+            raise BeganError(f"none of the {len(self)} pictures of {self.name} can be read")
         if kept < len(self):
             logger.warning("left out %d of the %d pictures of %s", len(self) - kept, len(self), self.name)
 
@@ -136,7 +145,7 @@ class Files(Dataset[Tensor]):
             except ValueError as error:
                 if self.broken == "stop":
                     raise
-                logger.warning("left out %s (%r)", self.paths[index], error.__cause__)
+                logger.warning("left out %s (%r)", shown(self.paths[index]), error.__cause__)
         return pictures
 
 
@@ -146,7 +155,7 @@ def open_images(
     """Open a set of pictures: uint8 (channels, size, size) each, with a length and the name `spec`.
 
     faces       `count` rendered faces (8192 by default), drawn from `seed`
-    folder:DIR  every picture below DIR, sorted by path, hidden files and linked folders aside: its central
+    folder:DIR  every picture below DIR, sorted by path (what is left out: `folder.pictures_below`): its central
                 square. UTKFace is such a folder
     celeba:DIR  aligned CelebA pictures, all or some: DIR is img_align_celeba, its parent, or the root given
                 to torchvision. Of their 178x218 (or that at another scale) the square of 128 with its corner
@@ -168,9 +177,9 @@ def open_images(
     """
     check_range("size", size, 16, 256, " pixels")
     if channels not in (1, 3):
-        raise ValueError(f"channels is {channels!r}: 1 (grey) or 3 (colour) is needed")
+        raise BeganError(f"channels is {channels!r}: 1 (grey) or 3 (colour) is needed")
     if broken not in ("stop", "skip"):
-        raise ValueError(f"broken is {broken!r}: 'stop' or 'skip' is needed")
+        raise BeganError(f"broken is {broken!r}: 'stop' or 'skip' is needed")
     check_range("count", 1 if count is None else count, 1)
     if spec == "faces":
         faces = rendered_faces(count or DEFAULT_FACES, size, seed=seed, progress=True)
@@ -182,46 +191,60 @@ def open_images(
         squares = [face.resize((size, size), Image.Resampling.LANCZOS) for face in faces]
         return Pictures(torch.stack([picture_pixels(square, channels) for square in squares]), spec)
     folder, window = _folder(spec)
-    paths = _picture_paths(folder)
+    paths = pictures_below(folder)
     check_range("count", count or 1, 1, len(paths), f", the pictures of {spec}")
-    return Files(paths[:count], spec, size, channels, window, broken)
+    return Files(paths[:count], spec, size, channels, window, broken, str(folder))
+
+
+def check_same(images: Pictures | Files, spec: str, was: str, listed: str | None, *, changed: bool = False) -> None:
+    """Raise BeganError unless pictures opened as `spec` are those that a run had as `was`, wherever they lie by now.
+
+    `listed` is their listing of then; without one, of an older run, the folder must be the same. `changed` lets the set
+    have changed.
+    """
+    kinds = {one.partition(":")[0] for one in (spec, was)}
+    moved = len(kinds) == 1 and kinds <= {"folder", "celeba"}
+    if spec != was and not (moved and (listed or _folder(spec)[0].resolve() == _folder(was)[0].resolve())):
+        raise BeganError(f"data must stay {was!r} in a resumed run, got {spec!r}; start anew")
+    if listed and images.listing and not changed and (what := changes(listed, images.listing)):
+        advice = "put them back, start anew, or go on with what is there (changed_data)"
+        raise BeganError(f"the pictures of {shown(spec)} are not those of the run any more: {what}; {advice}")
 
 
 def check_range(name: str, value: int, low: int, high: int | None = None, meaning: str = "") -> None:
     """Raise ValueError unless the value is an integer from low to high."""
     if not isinstance(value, Integral) or value < low or (high is not None and value > high):
         allowed = f"{low} or more" if high is None else f"{low} to {high}{meaning}"
-        raise ValueError(f"{name} is {value!r}: an integer is needed, {allowed}")
+        raise BeganError(f"{name} is {value!r}: an integer is needed, {allowed}")
 
 
 def _folder(spec: str) -> tuple[Path, Window | None]:
     """Return the folder that a spec stands for, and the window to keep of its pictures."""
     source, _, place = spec.partition(":")
-    root = Path(place).expanduser()
     if spec == "lfw":
         return _lfw(), LFW
     if source == "folder" and place:
-        return root, None
+        return _place(place), None
     if source == "celeba" and place:
+        root = _place(place)
         inside = (root / "celeba/img_align_celeba", root / "img_align_celeba")
         return next((folder for folder in inside if folder.is_dir()), root), CELEBA
     names = {known.partition(":")[0]: known for known in SOURCES}
     close = [names[name] for name in difflib.get_close_matches(source, names, n=1)]
-    likely = [f"folder:{spec}"] if spec and Path(spec).expanduser().is_dir() else close
+    likely = [f"folder:{spec}"] if spec and Path(os.path.expanduser(spec)).is_dir() else close
     hint = f"; did you mean {likely[0]!r}?" if likely else ""
-    raise ValueError(f"unknown images {spec!r}: known are {', '.join(SOURCES)}{hint}")
+    raise BeganError(f"unknown images {spec!r}: known are {', '.join(SOURCES)}{hint}")
 
 
-def _picture_paths(folder: Path) -> list[str]:
-    """List the pictures below a folder, sorted by path."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}")
-    found = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
-    # Hidden ones are no pictures: a zip made on macOS has a '._x.jpg' beside each 'x.jpg'
-    paths = sorted(p for p in found if p.suffix.lower() in EXTENSIONS and not p.name.startswith("."))
-    if not paths:
-        raise FileNotFoundError(f"there are no pictures ({', '.join(EXTENSIONS)}) in or below {folder}")
-    return [str(path) for path in paths]
+def _place(place: str) -> Path:
+    """Return the folder of a spec, ~ expanded."""
+    try:
+        place.encode()
+        return Path(place).expanduser()
+    except UnicodeEncodeError as error:  # torch could not read it back from a checkpoint
+        raise BeganError(f"{place!a} is no name in UTF-8: rename the folder, or make a link to it") from error
+    except RuntimeError as error:
+        raise BeganError(f"{place}: there is no home that ~ could stand for; write the folder out") from error
 
 
 def _lfw() -> Path:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +14,7 @@ from typing import Literal, NamedTuple, get_args
 from began.artifacts import artifacts_folder
 from began.files import atomic_write
 
+logger = logging.getLogger(__name__)
 Verdict = Literal["reproduced", "differs", "not reproduced", "open"]
 
 
@@ -104,14 +106,20 @@ def claims_folder() -> Path:
 
 
 def save_claims(chapter: int, claims: Sequence[Claim]) -> Path:
-    """Write data/claims/NN.json, numbers to four significant digits, and return its path."""
+    """Write data/claims/NN.json, numbers to four significant digits, and return its path.
+
+    Where it can't be written, a line in the log says so, and what is there stays: the chapter is read all the same.
+    """
     lines = [
         {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in line.items()}
         for line in map(dataclasses.asdict, claims)
     ]
     path = claims_folder() / f"{chapter:02}.json"
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(lines, indent=1) + "\n")
+    try:
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(lines, indent=1) + "\n")
+    except OSError as error:
+        logger.warning("the claims of chapter %d are not kept: %s", chapter, error)
     return path
 
 

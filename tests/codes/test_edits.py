@@ -115,7 +115,16 @@ def test_invert_and_edit(run: Run, pictures: list[Path], tmp_path: Path):
     assert_drawn(shown[2::3], run, codes.z)
     assert (to_unit(shown[2]) - to_unit(shown[0])).abs().mean() < (to_unit(shown[1]) - to_unit(shown[0])).abs().mean()
 
-    start = ["edit", "--run", "faces32-began-cs", "--codes", found.with_suffix(".safetensors"), "--out", edited]
+    start = [
+        "edit",
+        "--run",
+        "faces32-began-cs",
+        "--codes",
+        found.with_suffix(".safetensors"),
+        "--out",
+        edited,
+        "--force",
+    ]
     result = began(*start, "--dimension", "3=2", "--frames", 3)
     assert result.exit_code == 0, result.output
     changed = codes.z.clone()

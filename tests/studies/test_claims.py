@@ -70,6 +70,17 @@ def test_claims_are_saved_for_their_chapter(place: Path):
     assert json.loads(path.read_text()) == [{**FOUND, "ours": 0.3333}]
 
 
+@pytest.mark.parametrize("folder", ["/proc/self/claims", "a file"])
+def test_claims_that_can_not_be_kept_are_said_and_do_not_stop_a_chapter(place: Path, folder: str, monkeypatch, caplog):
+    (place / "a file").touch()
+    monkeypatch.setattr("studies.claims.claims_folder", lambda: place / folder)
+    path = save_claims(9, [Claim(**FOUND)])
+    (line,) = caplog.messages
+    assert line.startswith("the claims of chapter 9 are not kept: ")
+    assert str(place / folder) in line
+    assert not path.exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import relu
 
 from began.equilibrium import Equilibrium
+from began.errors import BeganError
 from began.losses import Losses, discriminator_loss, generator_loss
 from studies.toy.ensemble import Batch, Knob, Method, mean, row_distance
 
@@ -108,7 +109,7 @@ class BEGANCS(BEGAN):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         if self.knob.code != self.knob.n_z:
-            raise ValueError(f"code must equal n_z = {self.knob.n_z} for the constraint, got {self.knob.code}")
+            raise BeganError(f"code must equal n_z = {self.knob.n_z} for the constraint, got {self.knob.code}")
         self.alpha = self.knob.alpha.flatten()
 
     def constraint(self, z: Tensor, code: Tensor) -> Tensor:

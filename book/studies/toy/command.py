@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import torch
 
+from began.cli.command import Command, check_outputs, force_option, quiet, say, wrote
 from began.cli.options import device_option
 from began.files import atomic_write, explained, locked, readable
 from studies.statistics import interval
@@ -15,6 +16,8 @@ from studies.toy.methods import METHODS
 from studies.toy.mixtures import PROBLEMS
 from studies.toy.sweeps import MEMBERS, SCORES, Setting, by_setting, combinations, jobs, members, train_job
 from studies.workers import Row, Workers
+
+FIRST = '{"method": '  # how a row begins
 
 
 def knob_options(command: Callable) -> Callable:
@@ -39,13 +42,14 @@ def _numbers(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
         raise click.BadParameter(f"{value!r} is not a number or several with commas between") from error
 
 
-@click.command()
+@click.command(cls=Command, example="began sweep toy --method began_cs --gamma 0.5,0.7 --seeds 10")
 @click.argument("task", type=click.Choice(["toy"]))
 @click.option("--method", type=click.Choice(list(METHODS)), default="began_cs", show_default=True)
 @click.option("--problem", type=click.Choice(list(PROBLEMS)), default="grid", show_default=True)
 @click.option("--seeds", type=click.IntRange(1), default=10, show_default=True, help="runs of each setting")
 @click.option("--steps", type=click.IntRange(1), default=10_000, show_default=True, help="steps of G")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="JSON lines  [runs/sweep-METHOD.jsonl]")
+@force_option
 @device_option
 @knob_options
 def sweep(
@@ -55,23 +59,27 @@ def sweep(
     seeds: int,
     steps: int,
     out: Path | None,
+    force: bool,
     device: torch.device,
     **given: list[float] | None,
 ) -> None:
     """Train a method on a toy with all combinations of the knobs given, all seeds side by side.
 
     Prints the mean scores of each setting as its runs end, and adds a line for each run to --out. Runs that are there
-    already are not trained again, so a stopped sweep goes on when it is called once more.
+    already are not trained again, so a stopped sweep goes on when it is called once more; with --force it starts anew.
     """
     out = out or Path("runs") / f"sweep-{method}.jsonl"
     varied = {name: values for name, values in given.items() if values is not None}
     runs = [(setting, seed) for setting in combinations(varied) for seed in range(seeds)]
     jobs(method, problem, steps, runs, MEMBERS)  # refuses what can't be run before any is
     click.get_current_context().with_resource(locked(out.parent, f".{out.name}.lock"))
+    check_outputs(out, force=True)
+    if force:
+        out.unlink(missing_ok=True)
     rows = [row for row in _rows(out, method, problem, steps) if (row["setting"], row["seed"]) in runs]
     there = [(row["setting"], row["seed"]) for row in rows]
     missing = [run for run in runs if run not in there]
-    click.echo("".join(f"{name:>14}" for name in (*varied, *SCORES)))
+    say("".join(f"{name:>14}" for name in (*varied, *SCORES)))
     shown: list[Setting] = []
 
     def show(write: Callable[[str], object]) -> None:
@@ -81,7 +89,7 @@ def sweep(
                 means = [interval([row[name] for row in group])[0] for name in SCORES]
                 write("".join(f"{value:14.4g}" for value in (*map(setting.get, varied), *means)))
 
-    show(click.echo)
+    show(say)
     try:
         with explained(out), Workers(device) as workers, out.open("a") as file:
             for job in jobs(method, problem, steps, missing, members(len(missing), workers)):
@@ -90,20 +98,26 @@ def sweep(
                 rows += found
                 file.writelines(json.dumps(row) + "\n" for row in found)
                 file.flush()
-                show(workers.bar.write)
+                show(say if quiet() else workers.bar.write)
     except KeyboardInterrupt:
-        click.echo(f"stopped; {len(rows)} of {len(runs)} runs are in {out}; the same command goes on")
+        say(f"stopped; {len(rows)} of {len(runs)} runs are in {out}; the same command goes on")
         raise SystemExit(128 + signal.SIGINT) from None
-    click.echo(str(out))
+    wrote(out)
 
 
 def _rows(file: Path, method: str, problem: str, steps: int) -> list[Row]:
-    """Return what an earlier sweep left of the same runs."""
-    text = file.read_text() if file.exists() else ""
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:  # a kill, or a full disk, has cut the last line off
+    """Return what an earlier sweep left of the same runs; BeganError where a file is not of a sweep."""
+    if not file.exists():
+        return []
+    with readable(file):
+        text = file.read_text()
+        whole = text[: text.rfind("\n") + 1]
+        rows = [json.loads(line) for line in whole.splitlines()]
+        same = [row for row in rows if (row["method"], row["problem"], row["steps"]) == (method, problem, steps)]
+        cut = text[len(whole) :]
+        if not (cut.startswith(FIRST) or FIRST.startswith(cut)):
+            raise ValueError(f"{cut[:40]!r} is no row of a sweep")
+    if cut:  # by a kill, or a full disk
         with atomic_write(file) as temporary:
             temporary.write_text(whole)
-    with readable(file):
-        rows = [json.loads(line) for line in whole.splitlines()]
-    return [row for row in rows if (row["method"], row["problem"], row["steps"]) == (method, problem, steps)]
+    return same

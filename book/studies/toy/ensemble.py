@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from began.acceleration import WARM_UP, Graphed
+from began.errors import BeganError
 from began.losses import distance
 from studies.toy.mixtures import SAMPLES, Mixture
 from studies.toy.perceptrons import Adam, Perceptrons
@@ -151,16 +152,16 @@ def stacked(knobs: Mapping[str, Knob], settings: Sequence[Mapping[str, float]], 
     """Return the settings of E runs as one namespace: tensors `(E, 1, 1)`, and whole numbers as they are."""
     for setting in settings:
         if unknown := setting.keys() - knobs.keys():
-            raise ValueError(f"there is no knob {', '.join(sorted(unknown))}; there are {', '.join(knobs)}")
+            raise BeganError(f"there is no knob {', '.join(sorted(unknown))}; there are {', '.join(knobs)}")
     merged: dict[str, Any] = {}
     for name, knob in knobs.items():
         values = [setting.get(name, knob.default) for setting in settings]
         for value in values:
             if not knob.low <= value <= knob.high or not math.isfinite(value):
-                raise ValueError(f"{name} must lie in [{knob.low:g}, {knob.high:g}], got {value}")
+                raise BeganError(f"{name} must lie in [{knob.low:g}, {knob.high:g}], got {value}")
         if isinstance(knob.default, int):
             if len(set(values)) > 1 or not float(values[0]).is_integer():
-                raise ValueError(f"{name} must be one whole number in all runs, got {sorted(set(values))}")
+                raise BeganError(f"{name} must be one whole number in all runs, got {sorted(set(values))}")
             merged[name] = int(values[0])
         else:
             merged[name] = torch.tensor([float(value) for value in values], device=device)[:, None, None]
@@ -190,7 +191,7 @@ class Ensemble:
         device: torch.device | str = "cpu",
     ):
         if not seeds or len(settings) != len(seeds):
-            raise ValueError(f"settings and seeds must be as many, one a run, got {len(settings)} and {len(seeds)}")
+            raise BeganError(f"settings and seeds must be as many, one a run, got {len(settings)} and {len(seeds)}")
         self.device = torch.device(device)
         self.mixture, self.seeds, self.steps = mixture, list(seeds), steps
         self.method = method(settings, seeds, self.device)
@@ -205,7 +206,7 @@ class Ensemble:
     def run(self, steps: int) -> None:
         """Go on for some steps of G. Raises ValueError for more than are left."""
         if steps > self.steps - self.done:
-            raise ValueError(f"steps must be at most {self.steps - self.done}, those that are left, got {steps}")
+            raise BeganError(f"steps must be at most {self.steps - self.done}, those that are left, got {steps}")
         for _ in range(steps):
             i = self.done % BLOCK
             if i == 0:

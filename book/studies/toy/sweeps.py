@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 
+from began.errors import BeganError
 from studies.toy.ensemble import Ensemble, Method, stacked
 from studies.toy.methods import METHODS
 from studies.toy.mixtures import PROBLEMS, SAMPLES, density_ratio, score, wasserstein
@@ -63,11 +64,11 @@ def jobs(method: str, problem: str, steps: int, runs: Iterable[tuple[Setting, in
     """
     for kind, value, known in (("method", method, METHODS), ("problem", problem, PROBLEMS)):
         if value not in known:
-            raise ValueError(f"{kind} must be one of {', '.join(known)}, got {value!r}")
+            raise BeganError(f"{kind} must be one of {', '.join(known)}, got {value!r}")
     if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
+        raise BeganError(f"steps must be at least 1, got {steps}")
     if members < 1:
-        raise ValueError(f"members must be at least 1, got {members}")
+        raise BeganError(f"members must be at least 1, got {members}")
     knobs = METHODS[method].all_knobs()
     groups: dict[tuple[float, ...], list[tuple[dict[str, float], int]]] = {}
     for setting, seed in runs:

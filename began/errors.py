@@ -1,0 +1,5 @@
+"""The error that says what a user can mend; whatever else is raised is a fault of the program."""
+
+
+class BeganError(ValueError):
+    """An argument, a file or a folder is not what is needed; the message names it and says what is."""
