@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from began.artifacts import artifact_names, artifacts_folder
+from began.checkpoints import CHECKPOINT, instead, load_checkpoint
 from began.config import TrainConfig
 from began.files import atomic_write, readable
 from began.images.pixels import pixel_std, to_unit
@@ -26,10 +27,11 @@ from began.training import Trainer
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run, loaded: `generator` maps `(B, N_z)` to images, `discriminator` images to reconstructions.
+    """A run, loaded: `generator` maps `(B, N_z)` to images, `discriminator` images to reconstructions.
 
     `history` holds the means over windows of `config.log_every` steps, a column each, `step` the last step of each
-    window; `record` is the whole of run.json, metrics and provenance included.
+    window; `record` is the whole of run.json, metrics and provenance included, or what the checkpoint of a stopped run
+    tells.
     """
 
     config: TrainConfig
@@ -122,13 +124,17 @@ def save_run(trainer: Trainer, folder: Path, *, half: bool = False) -> dict[str,
 def load_run(place: str | Path) -> Run:
     """Load a run's folder, or a committed artifact by its name. No code in the files is run.
 
+    A run that was stopped before its end is loaded from its checkpoint.
     Raises FileNotFoundError where neither is there, ValueError, naming the file, where one is damaged or does not fit
     the config.
     """
     folder = Path(place) if Path(place).is_dir() else artifacts_folder() / place
     if not (folder / "run.json").is_file():
+        if (folder / CHECKPOINT).is_file():
+            return _stopped_run(folder / CHECKPOINT)
         known = ", ".join(artifact_names()) or "none yet"
-        raise FileNotFoundError(f"no finished run at {place}, nor an artifact of that name (there are: {known})")
+        missing = f"no finished run at {place}, no {CHECKPOINT} of a stopped one"
+        raise FileNotFoundError(f"{missing}, nor an artifact of that name (there are: {known})")
     with readable(folder / "run.json"):
         record = json.loads((folder / "run.json").read_text())
         config = TrainConfig.from_dict(record["config"])
@@ -140,6 +146,24 @@ def load_run(place: str | Path) -> Run:
         history = Record(*(torch.tensor([line[name] for line in lines]) for name in Record._fields))
         step = torch.tensor([line["step"] for line in lines])
     return Run(config, model.generator.eval(), model.discriminator.eval(), step, history, record)
+
+
+def _stopped_run(path: Path) -> Run:
+    state = load_checkpoint(path)
+    config, history = TrainConfig.from_dict(state["config"]), Record(*state["history"])
+    model = Began(config)
+    try:
+        model.load_state_dict(state["model"])
+        model.generator.load_state_dict(state["average"] or model.generator.state_dict())
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not hold the weights of its own config{instead(path)}") from error
+    told = {
+        "finished": False,
+        "steps": state["step"],
+        **{name: state[name] for name in ("config", "seconds", "device")},
+    }
+    told |= {"rollbacks": state["rollbacks"], "metrics": summary(history) if state["step"] else {}}
+    return Run(config, model.generator.eval(), model.discriminator.eval(), *windows(history, config.log_every), told)
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

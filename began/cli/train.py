@@ -1,7 +1,6 @@
 """`began train`: a run from the command line, on one process or several."""
 
 import dataclasses
-import os
 import shlex
 import signal
 from contextlib import nullcontext
@@ -12,10 +11,11 @@ import click
 import torch
 
 from began.checkpoints import CHECKPOINT, load_checkpoint
+from began.cli.launch import joined, launched
 from began.cli.options import FOLDER, config_options, device_option
 from began.config import PRESETS, TrainConfig
 from began.files import locked
-from began.parallel import ALONE, Ranks, joined, lost_contact
+from began.parallel import ALONE, Ranks, lost_contact
 from began.runs import save_run
 from began.training import CHANGEABLE, DivergenceError, Trainer, open_data
 
@@ -24,9 +24,10 @@ from began.training import CHANGEABLE, DivergenceError, Trainer, open_data
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="[began, or that of the run that is resumed]")
 @click.option("--out", type=FOLDER, help="where the run goes  [runs/PRESET-DATA]")
 @click.option("--resume", is_flag=True, help="go on with the run in --out, to --steps if given")
+@click.option("--stream", is_flag=True, help="decode pictures anew in every epoch, even if all fit into memory")
 @device_option
 @config_options
-def train(preset: str | None, out: Path | None, resume: bool, device: torch.device, **given: Any) -> None:
+def train(preset: str | None, out: Path | None, resume: bool, stream: bool, device: torch.device, **given: Any) -> None:
     """Train a model; Ctrl-C saves and stops, --resume goes on.
 
     On several GPUs: torchrun --nproc-per-node 4 --no-python -- began train ..., the same run as on one.
@@ -40,9 +41,9 @@ def train(preset: str | None, out: Path | None, resume: bool, device: torch.devi
         config = _resumed(checkpoint, {name: getattr(config, name) for name in of_preset} | changes)
     elif checkpoint.exists():
         raise click.UsageError(f"{out} holds a run already: --resume goes on with it, another --out starts anew")
-    with nullcontext() if int(os.environ.get("RANK", "0")) else locked(out), joined(device) as ranks:
+    with nullcontext() if launched().rank else locked(out), joined(device) as ranks:
         go_on = f"began train --resume --out {shlex.quote(str(out))} --device {device}"
-        trainer = open_trainer(config, device, out, ranks)
+        trainer = open_trainer(config, device, out, ranks, stream=stream)
         try:
             finish(trainer, out, go_on)
         except (OSError, DivergenceError) as error:
@@ -52,12 +53,14 @@ def train(preset: str | None, out: Path | None, resume: bool, device: torch.devi
             raise click.ClickException(f"{error}; go on from the last checkpoint with: {go_on}{remedy}") from error
 
 
-def open_trainer(config: TrainConfig, device: torch.device, out: Path, ranks: Ranks = ALONE) -> Trainer:
+def open_trainer(
+    config: TrainConfig, device: torch.device, out: Path, ranks: Ranks = ALONE, *, stream: bool = False
+) -> Trainer:
     """Return the run in `out`, at its checkpoint if it has one."""
     images, checkpoint = open_data(config), out / CHECKPOINT
     if checkpoint.exists():
-        return Trainer.resume(checkpoint, images, config=config, device=device, out=out, ranks=ranks)
-    return Trainer(config, images, device=device, out=out, ranks=ranks)
+        return Trainer.resume(checkpoint, images, config=config, device=device, out=out, ranks=ranks, stream=stream)
+    return Trainer(config, images, device=device, out=out, ranks=ranks, stream=stream)
 
 
 def _resumed(checkpoint: Path, changes: dict[str, Any]) -> TrainConfig:
@@ -78,7 +81,7 @@ def finish(trainer: Trainer, out: Path, go_on: str, *, half: bool = False) -> No
     if trainer.ranks.rank == 0:
         click.echo(f"training in {trainer.update.how}")
     try:
-        trainer.fit()
+        trainer.fit(quiet_stop=True)
     except RuntimeError as error:
         if not lost_contact(error):
             raise

@@ -1,14 +1,13 @@
 """The endless sequence of batches that a set of pictures becomes, in an order that seed and step alone decide."""
 
-import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from began.images.memory import free_memory
 from began.images.pixels import to_unit
 from began.images.sources import WORKERS, Files, Pictures, check_range
 
@@ -145,11 +144,4 @@ def _home(nbytes: int, device: torch.device, resident_bytes: int | None) -> torc
 
 def _free_bytes(device: torch.device) -> int:
     """Return the memory that is free on a device, in bytes."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    meminfo, container = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
-    if not meminfo.exists():
-        return 8 * 2**30
-    free = int(re.findall(r"MemAvailable:\s+(\d+)", meminfo.read_text())[0]) * 1024
-    limit = container.read_text().strip() if container.exists() else "max"
-    return free if limit == "max" else min(free, int(limit))
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()

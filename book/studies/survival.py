@@ -249,8 +249,6 @@ def follow(vigil: Vigil, place: Path, photographs: Path, device: torch.device, a
         except (CollapseError, DivergenceError) as error:
             ended = str(error)
             break
-        if trainer.step < step:
-            raise KeyboardInterrupt
         advance(STOP)
         values, samples = measured(trainer.model, z[:COUNT], held_out, reader)
         stops.append({"step": step, **values})
