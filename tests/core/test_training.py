@@ -141,7 +141,7 @@ def test_ctrl_c_ends_a_loop_over_seeds():
 
     def train() -> None:
         for seed in range(3):
-            Trainer(config(steps=100_000, seed=seed), pictures()).fit(progress=False)
+            Trainer(config(steps=2000, seed=seed), pictures()).fit(progress=False)
             done.append(seed)
 
     threading.Thread(target=lambda: (time.sleep(1), os.kill(os.getpid(), signal.SIGINT))).start()
