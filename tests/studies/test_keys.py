@@ -64,12 +64,13 @@ PLACES: dict[str, Callable[[Path], Path]] = {
     "comparison": kept,
 }
 MODULES: dict[str, Any] = {"gammas": gammas, "survival": survival, "inversions": inversions, "controller": controller}
+SIZES = {"LONG", "SHORT", "RESTARTS", "RESTARTED", "IMAGES", "MANY", "FRAMES", "SHOWN", "WALKS", "BASES"}
+SIZES |= {"SAMPLES", "RANGES", "WAYS"}
 SETTINGS = {
     "gammas": ["WINDOW", "HELD_OUT", "COUNT"],
     "survival": ["STOP", "WINDOW", "COUNT", "CODES", "DRAWN", "SHOWN", "EVERY"],
     "survival, toys": ["COUNT", "EVERY", "SEEDS"],
-    "inversions": ["LONG", "SHORT", "RESTARTS", "RESTARTED", "IMAGES", "MANY", "FRAMES", "SHOWN", "WALKS", "BASES"]
-    + ["SAMPLES", "RANGES", "WAYS"],
+    "inversions": [name for name in vars(inversions) if name in SIZES],
     "controller": ["WARM_UP", "LAMBDAS", "DITHER", "HOLD"],
 }
 UNUSED = {  # what says which jobs there are, and which of what they left is shown
