@@ -38,7 +38,13 @@ def load_checkpoint(path: Path) -> dict:
     return state
 
 
+def good_files(folder: Path) -> list[Path]:
+    """List the good checkpoints of the run in a folder, by step."""
+    found = (folder / GOOD).glob("*.pt")
+    return sorted((path for path in found if path.stem.isdecimal()), key=lambda path: int(path.stem))
+
+
 def instead(path: Path) -> str:
     """Say what to do about a checkpoint that is of no use."""
-    *_, last = [None, *sorted((path.parent / GOOD).glob("*.pt"))]
+    *_, last = [None, *good_files(path.parent)]
     return f"; copy {last} over it, or start anew" if last else "; start anew, in another folder or without this file"

@@ -13,6 +13,7 @@ from began.networks import SIZES
 
 Mode = Literal["fast", "reference"]
 LARGEST = sys.float_info.max  # any finite number
+LAST_SEED = 2**64 - 3  # torch takes up to 2**64 - 1, and a run draws from its seed + 2 as well
 Broken = Literal["stop", "skip"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 OnCollapse = Literal["warn", "rollback", "stop"]
@@ -55,7 +56,7 @@ class TrainConfig:
     beta1: float = option(0.5, "Adam's decay of the first moment", 0, 0.999999)
     lr_patience: int = option(2000, "halve lr when M, read every log_every steps, has stalled this long; 0 is never", 0)
     ema: float = option(0.0, "decay of the moving average of G that is sampled; 0 is none", 0, 0.999999)
-    seed: int = option(0, "seed of weights, noise and the order of the pictures", 0)
+    seed: int = option(0, "seed of weights, noise and the order of the pictures", 0, LAST_SEED)
     mode: Mode = option("fast", "fast: one pass serves both updates; reference: the equations word by word")
     precision: Precision = option("auto", "of the networks, as autocast does it; auto is the best that the device has")
     compile: bool = option(False, "use torch.compile")

@@ -1,10 +1,11 @@
 """Files that are either whole or not there, and folders that one run at a time writes to."""
 
 import errno
+import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from began.errors import BeganError
 
+logger = logging.getLogger(__name__)
 UNFINISHED = ".unfinished"  # how the names of files end that are still being written
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}  # of pictures that are written
 REFUSALS = {
@@ -22,6 +24,7 @@ REFUSALS = {
     errno.EACCES: "there is no permission",
     errno.EPERM: "there is no permission",
 }
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # what a disk without locks answers
 
 
 @contextmanager
@@ -83,7 +86,8 @@ def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
     """Keep other processes from the block while it runs for the same folder and name; the system frees it at a kill.
 
     The folder is made if need be. Raises OSError where it can't be written, BlockingIOError, at once, where another
-    process or thread is in the block. A thread that is in it already may enter again.
+    process or thread is in the block. A thread that is in it already may enter again. Where the disk has no locks a
+    warning is logged, and nobody is kept out.
     """
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,6 +96,11 @@ def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
         except Timeout as error:
             reason = f"another run is writing to {folder} (it holds {name}): wait for it, or choose another place"
             raise BlockingIOError(reason) from error
+        except (OSError, NotImplementedError) as error:  # the latter is what filelock made of ENOSYS up to 3.20
+            if isinstance(error, OSError) and error.errno not in NO_LOCKS:
+                raise
+            logger.warning("the disk of %s has no locks (%s): see to it that no other run writes there", folder, error)
+            held = nullcontext()
     with held:
         yield
 

@@ -1,8 +1,6 @@
-"""Several processes that train one model, started by torchrun: who they are, and what they average."""
+"""Several processes that train one model: who they are, what they average, and how they agree to stop."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from dataclasses import dataclass
 
 import torch
@@ -35,21 +33,31 @@ class Ranks:
 ALONE = Ranks()
 
 
+class Vote:
+    """Whether any rank was told to stop: the hosts ask each other, and have the answer when they ask next: none waits.
+
+    `told` lists the signals that have come to this one. They ask at every fourth call, which costs less than 0.5 % of
+    steps of 10 ms, and where steps are slow at each, so that all have stopped before torchrun's patience of 30 s ends.
+    """
+
+    def __init__(self, ranks: Ranks, told: list[int]):
+        self.ranks, self.told, self.calls, self.every, self.last = ranks, told, 0, 1, time.monotonic()
+        self.asked: torch.futures.Future | None = None
+
+    def __call__(self, *, ask: bool = False) -> int:
+        """Return the number of a signal that told a rank to stop, the same one on all of them, or 0."""
+        told, now = self.told[0] if self.told else 0, time.monotonic()
+        if self.ranks.count == 1:
+            return told
+        self.calls += 1
+        if self.calls % self.every and not ask:
+            return 0
+        answer, slow = self.asked.wait()[0].tolist() if self.asked else (0, 1)
+        work = dist.all_reduce(torch.tensor([told, now > self.last + 1]), dist.ReduceOp.MAX, async_op=True)
+        self.asked, self.every, self.last = work and work.get_future(), 1 if slow else 4, now
+        return answer
+
+
 def lost_contact(error: RuntimeError) -> bool:
     """Whether an error says that another process no longer answers; gloo's has no class of its own."""
     return isinstance(error, dist.DistError) or "gloo" in str(error)
-
-
-@contextmanager
-def joined(device: torch.device) -> Iterator[Ranks]:
-    """Join the processes that torchrun started with this one, over NCCL for CUDA and gloo otherwise."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield ALONE
-        return
-    if device.type == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) if device.index is None else device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield Ranks(dist.get_rank(), dist.get_world_size())
-    finally:
-        dist.destroy_process_group()

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from began.checkpoints import CHECKPOINT, GOOD, load_checkpoint
+from began.checkpoints import CHECKPOINT, GOOD, good_files, load_checkpoint
 from began.collapse import CollapseError
 from began.config import TrainConfig
 from began.errors import BeganError
@@ -34,11 +34,17 @@ class Rescue:
         """Keep the checkpoint just written to go back to; of more than `count` drop the oldest but the first."""
         self.good.append(step)
         self.returns = 0
-        dropped, self.good = self.good[1:-count], [*self.good[:1], *self.good[1:][-count:]]
+        self.good = [*self.good[:1], *self.good[1:][-count:]]
         if self.writes and self.folder:
             link(self.folder / CHECKPOINT, self.path(step))
-            for old in dropped:
-                self.path(old).unlink(missing_ok=True)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove the files of checkpoints that are no longer good."""
+        if self.writes and self.folder:
+            for path in good_files(self.folder):
+                if int(path.stem) not in self.good:
+                    path.unlink(missing_ok=True)
 
     def way_back(self, error: Exception) -> Path:
         """Return the checkpoint to go back to; CollapseError where going back has not helped.
@@ -56,9 +62,9 @@ class Rescue:
         return {"rollbacks": self.rollbacks, "good": self.good, "returns": self.returns}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint, with those good ones that are there."""
+        """Go on from a checkpoint, with those good ones that are there; it may be one, which it was before it knew."""
         self.rollbacks, self.returns = state["rollbacks"], state["returns"]
-        self.good = [step for step in state["good"] if self.folder and self.path(step).exists()]
+        self.good = sorted(s for s in {*state["good"], state["step"]} if self.folder and self.path(s).exists())
 
 
 def remedied(config: TrainConfig) -> TrainConfig:
@@ -70,6 +76,6 @@ def good_checkpoint(path: Path, config: TrainConfig, changeable: tuple[str, ...]
     """Load a good checkpoint of a run that goes on with `config`; ValueError where it is of another run."""
     state = load_checkpoint(path)
     was = TrainConfig.from_dict(state["config"])
-    for name, value, other in was.differences(config, (*changeable, "alpha")):
+    for name, value, other in was.differences(config, (*changeable, "alpha", "precision")):
         raise BeganError(f"{path} is of another run: its {name} is {value!r}, not {other!r}")
     return state

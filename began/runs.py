@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from began.artifacts import artifact_names, artifacts_folder
+from began.checkpoints import CHECKPOINT, instead, load_checkpoint
 from began.config import TrainConfig
 from began.errors import BeganError
 from began.files import atomic_write, readable
@@ -28,10 +29,11 @@ from began.training import Trainer
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run, loaded: `generator` maps `(B, N_z)` to images, `discriminator` images to reconstructions.
+    """A run, loaded: `generator` maps `(B, N_z)` to images, `discriminator` images to reconstructions.
 
     `history` holds the means over windows of `config.log_every` steps, a column each, `step` the last step of each
-    window; `record` is the whole of run.json, metrics and provenance included.
+    window; `record` is the whole of run.json, metrics and provenance included, or what the checkpoint of a stopped run
+    tells.
     """
 
     config: TrainConfig
@@ -131,13 +133,17 @@ def run_folder(place: str | Path) -> Path:
 def load_run(place: str | Path) -> Run:
     """Load a run's folder, or a committed artifact by its name. No code in the files is run.
 
+    A run that was stopped before its end is loaded from its checkpoint.
     Raises FileNotFoundError where neither is there, ValueError, naming the file, where one is damaged or does not fit
     the config.
     """
     folder = run_folder(place)
     if not (folder / "run.json").is_file():
+        if (folder / CHECKPOINT).is_file():
+            return _stopped_run(folder / CHECKPOINT)
         known = ", ".join(artifact_names()) or "none yet"
-        raise FileNotFoundError(f"no finished run at {place}, nor an artifact of that name (there are: {known})")
+        missing = f"no finished run at {place}, no {CHECKPOINT} of a stopped one"
+        raise FileNotFoundError(f"{missing}, nor an artifact of that name (there are: {known})")
     with readable(folder / "run.json"):
         record = json.loads((folder / "run.json").read_text())
         config = TrainConfig.from_dict(record["config"])
@@ -149,6 +155,24 @@ def load_run(place: str | Path) -> Run:
         history = Record(*(torch.tensor([line[name] for line in lines]) for name in Record._fields))
         step = torch.tensor([line["step"] for line in lines])
     return Run(config, model.generator.eval(), model.discriminator.eval(), step, history, record)
+
+
+def _stopped_run(path: Path) -> Run:
+    state = load_checkpoint(path)
+    config, history = TrainConfig.from_dict(state["config"]), Record(*state["history"])
+    model = Began(config)
+    try:
+        model.load_state_dict(state["model"])
+        model.generator.load_state_dict(state["average"] or model.generator.state_dict())
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not hold the weights of its own config{instead(path)}") from error
+    told = {
+        "finished": False,
+        "steps": state["step"],
+        **{name: state[name] for name in ("config", "seconds", "device")},
+    }
+    told |= {"rollbacks": state["rollbacks"], "metrics": summary(history) if state["step"] else {}}
+    return Run(config, model.generator.eval(), model.discriminator.eval(), *windows(history, config.log_every), told)
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

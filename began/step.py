@@ -33,9 +33,12 @@ class Record(NamedTuple):
     M: Tensor
 
 
-def streams(seed: int) -> tuple[int, int, int]:
-    """Return the seeds of a run's weights, noise and sample grid: noise drawn with that of the weights repeats them."""
-    weights, noise, grid = (int(part) for part in np.random.SeedSequence(seed).generate_state(3))
+def streams(seed: int, *later: int) -> tuple[int, int, int]:
+    """Return the seeds of a run's weights, noise and sample grid: noise drawn with that of the weights repeats them.
+
+    From a `later` step on, a run whose generator was lost has seeds of their own.
+    """
+    weights, noise, grid = (int(part) for part in np.random.SeedSequence(seed, spawn_key=later).generate_state(3))
     return weights, noise, grid
 
 
@@ -219,6 +222,7 @@ class Update:
         """Go on from the state of another Update of this config, before the first call."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.param_groups[0]["capturable"] = self._lr.is_cuda  # it may come from another kind of device
         self.lr = float(self.optimizer.param_groups[0]["lr"])
         if state["scaler"]:  # empty where the run does without float16
             self.scaler.load_state_dict(state["scaler"])

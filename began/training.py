@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import signal
 import time
 from contextlib import nullcontext
 from dataclasses import replace
@@ -23,11 +24,11 @@ from began.files import atomic_write, locked, remove_unfinished, save_grid
 from began.images.batches import Batches
 from began.images.pixels import to_unit
 from began.images.sources import Files, Pictures, check_same, open_images
-from began.parallel import ALONE, Ranks
+from began.parallel import ALONE, Ranks, Vote
 from began.passes import Began
 from began.rescue import Rescue, good_checkpoint, remedied
 from began.signals import stop_signals
-from began.step import Record, Update
+from began.step import Record, Update, streams
 from began.tuning import fitting_batch, settled
 
 logger = logging.getLogger(__name__)
@@ -47,9 +48,9 @@ class Trainer:
 
     `images` is a dataset of uint8 tensors (see `images.sources.open_images`). With `out`, sample grids go to
     `out/samples/` and the state to `out/checkpoint.pt`; without, nothing is written. With several `ranks` each trains
-    on its part of the batches, and the run is that of one process: only rank 0 writes and shows progress. A resumed run
-    equals an uninterrupted one, bit for bit on a CPU. `config` is that given with its precision decided
-    (`tuning.settled`).
+    on its part of the batches, and the run is that of one process: only rank 0 writes and shows progress. With `stream`
+    files are decoded anew in every epoch, even if they fit into memory. A resumed run equals an uninterrupted one, bit
+    for bit on a CPU. `config` is that given with its precision decided (`tuning.settled`).
 
     Every `collapse.EVERY` steps a `Reading` is taken; `readings` holds them. A suspected collapse is logged; with
     `on_collapse="stop"` it ends the run, with "rollback" the run goes on from its last good checkpoint with the
@@ -68,6 +69,7 @@ class Trainer:
         device: str | torch.device = "cpu",
         out: Path | None = None,
         ranks: Ranks = ALONE,
+        stream: bool = False,
     ):
         if config.on_collapse == "rollback" and out is None:
             raise BeganError("on_collapse='rollback' needs out, a folder for the checkpoints to go back to")
@@ -81,6 +83,7 @@ class Trainer:
             flip=config.flip,
             rank=ranks.rank,
             ranks=ranks.count,
+            resident_bytes=0 if stream else None,
         )
         shape, expected = tuple(self.batches.images[0].shape), (config.channels, config.size, config.size)
         if shape != expected:
@@ -121,11 +124,12 @@ class Trainer:
         self._rows = torch.cat([self._rows, self.update.read()])
         return Record(*self._rows.unbind(1))
 
-    def fit(self, steps: int | None = None, *, progress: bool = True) -> Record:
+    def fit(self, steps: int | None = None, *, progress: bool = True, quiet_stop: bool = False) -> Record:
         """Train up to step `steps` (`config.steps` if None) and return the history, with a progress bar if asked.
 
-        Ctrl-C or SIGTERM ends the loop after the step in flight (with several ranks, at the next reading of the
-        history), with everything saved; `stopped_by` is then its number. The last checkpoint is kept where it raises
+        Ctrl-C, SIGTERM or SIGHUP ends the loop after the step in flight (with several ranks, all of them a step later);
+        once everything is saved it raises KeyboardInterrupt, or SystemExit for the other two. With `quiet_stop` it
+        returns instead, and `stopped_by` is the signal's number. The last checkpoint is kept where it raises
         DivergenceError, naming the step, because a loss is no longer finite; MemoryLimitError, naming a batch that was
         found to fit; or OSError, naming a file that can't be written. Raises BlockingIOError at once where another run
         trains in `out`; CollapseError with the evidence, everything saved, where a collapse is to stop the run, or
@@ -134,9 +138,12 @@ class Trainer:
         with locked(self.out) if self.out else nullcontext():
             if self.out:
                 remove_unfinished(self.out)
-            return self._fit(steps, progress)
+            self._fit(steps, progress)
+        if self.stopped_by and not quiet_stop:
+            raise KeyboardInterrupt if self.stopped_by == signal.SIGINT else SystemExit(128 + self.stopped_by)
+        return self.history
 
-    def _fit(self, steps: int | None, progress: bool) -> Record:
+    def _fit(self, steps: int | None, progress: bool) -> None:
         goal = self.config.steps if steps is None else steps
         self._start = time.monotonic() - self.seconds
         silent = not progress or self.ranks.rank > 0
@@ -144,13 +151,14 @@ class Trainer:
             self._save()
             self._keep()
         with (
-            stop_signals() as stopped,
+            stop_signals() as told,  # to the end: a second one must not break off the last save
             tqdm(total=goal, initial=self.step, unit="step", desc=self.config.data, disable=silent) as bar,
             logging_redirect_tqdm(),
         ):
-            while self.step < goal and not self._agreed(bool(stopped)):
+            vote, self.stopped_by = Vote(self.ranks, told), None
+            while self.step < goal and not self.stopped_by:
                 try:
-                    self._train(goal, stopped, bar)
+                    self._train(goal, vote, bar)
                 except (CollapseError, DivergenceError) as error:
                     if self.config.on_collapse != "rollback":
                         if isinstance(error, CollapseError):
@@ -159,16 +167,16 @@ class Trainer:
                     self._go_back(error)
                     bar.n = self.step
             bar.update(self.step - bar.n)
-        self.stopped_by = next(iter(stopped), None)
-        self._check()
-        self._save()
-        return self.history
+            self._check()
+            self._save()
+            self.stopped_by = self.stopped_by or vote(ask=True) or vote(ask=True) or None  # the answer comes second
 
-    def _train(self, goal: int, stopped: list[int], bar: tqdm) -> None:
+    def _train(self, goal: int, vote: Vote, bar: tqdm) -> None:
         """Train up to step `goal`, or until told to stop; CollapseError where a collapse is more than worth a line."""
         config = self.config
         for x in self.batches.starting_at(self.step):
-            if self.step >= goal or self._agreed(bool(stopped)):
+            self.stopped_by = vote() or None
+            if self.step >= goal or self.stopped_by:
                 return
             self._update(x)
             self.step += 1
@@ -245,14 +253,8 @@ class Trainer:
         )
         logger.warning("%s; going on from step %d with lr %.3g, alpha %g", error, self.step, self.lr, self.config.alpha)
         self._save()
-
-    def _agreed(self, stop: bool) -> bool:
-        """Whether to stop: with several ranks, whether one was told to, asked where they wait for each other anyway."""
-        if self.ranks.count == 1:
-            return stop
-        if self.step % self.config.log_every:
-            return False
-        return self.ranks.mean(torch.tensor(float(stop), device=self.device)).item() > 0
+        self.ranks.mean(torch.zeros(1, device=self.device)).item()  # waits until all of them have read the file
+        self.rescue.tidy()
 
     def _check(self) -> None:
         """Raise DivergenceError where a number in the history since the last check is not finite."""
@@ -320,18 +322,17 @@ class Trainer:
         device: str | torch.device = "cpu",
         out: Path | None = None,
         ranks: Ranks = ALONE,
+        stream: bool = False,
         changed_data: bool = False,
     ) -> Self:
         """Return the run of a checkpoint, ready to `fit` on.
 
         `images` must be those of the run, wherever they lie by now, unless `changed_data`. `config`, if given, may
-        differ from the run's in what `CHANGEABLE` names. Raises FileNotFoundError, or ValueError where the file is no
-        checkpoint, another field of the config or the set of pictures differs, or the run was on another kind of
-        device, whose random numbers differ. No code in the file is run.
+        differ from the run's in what `CHANGEABLE` names. On another kind of device than it was on the run goes on with
+        other random numbers, and a line in the log says so. Raises FileNotFoundError, or ValueError where the file is
+        no checkpoint, or another field of the config or the set of pictures differs. No code in the file is run.
         """
         state = load_checkpoint(path)
-        if (kind := torch.device(device).type) != state["device"]:
-            raise BeganError(f"device must be {state['device']}, where the run was, got {kind}")
         was = TrainConfig.from_dict(state["config"])
         config = config or was
         if config.precision == "auto":
@@ -339,13 +340,18 @@ class Trainer:
         for name, value, other in was.differences(config, CHANGEABLE):
             raise BeganError(f"{name} must stay {value!r} in a resumed run, got {other!r}; start anew")
         check_same(images, config.data, was.data, state.get("pictures"), changed=changed_data)
-        trainer = cls(config, images, device=device, out=out, ranks=ranks)
+        trainer = cls(config, images, device=device, out=out, ranks=ranks, stream=stream)
         trainer._restore(path, state)
         trainer.seconds = state["seconds"]
         trainer.rescue.load_state_dict(state)
         return trainer
 
     def _restore(self, path: Path, state: dict) -> None:
+        here = self.device.type
+        if (there := state["device"]) != here:  # whose random numbers are others
+            logger.warning("%s is from %s: the run goes on on %s, but not bit for bit as there", path, there, here)
+            _, noise, _ = streams(self.config.seed, state["step"])
+            state = state | {"rng": torch.Generator(self.device).manual_seed(noise).get_state()}
         try:
             self.update.load_state_dict(state)
             self.plateau.load_state_dict(state["plateau"])

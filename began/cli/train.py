@@ -13,12 +13,13 @@ import torch
 
 from began.checkpoints import CHECKPOINT, load_checkpoint
 from began.cli.command import Command, say, wrote
+from began.cli.launch import joined, launched
 from began.cli.options import FOLDER, config_options, device_option
 from began.cli.rehearsal import rehearse
 from began.config import PRESETS, TrainConfig
 from began.files import locked
 from began.images.folder import shown, some
-from began.parallel import ALONE, Ranks, joined, lost_contact
+from began.parallel import ALONE, Ranks, lost_contact
 from began.runs import save_run
 from began.training import CHANGEABLE, DivergenceError, Trainer, open_data
 
@@ -31,6 +32,7 @@ RUN_FILES = ("samples.png", "run.json", "history.jsonl", "generator.safetensors"
 @click.option("--resume", is_flag=True, help="go on with the run in --out, to --steps if given")
 @click.option("--changed-data", is_flag=True, help="go on though the pictures have changed since")
 @click.option("--dry-run", is_flag=True, help="train 20 steps, write nothing, and say what the whole run takes")
+@click.option("--stream", is_flag=True, help="decode pictures anew in every epoch, even if all fit into memory")
 @device_option
 @config_options
 def train(
@@ -39,6 +41,7 @@ def train(
     resume: bool,
     changed_data: bool,
     dry_run: bool,
+    stream: bool,
     device: torch.device,
     **given: Any,
 ) -> None:
@@ -58,9 +61,9 @@ def train(
         config = _resumed(checkpoint, {name: getattr(config, name) for name in of_preset} | changes)
     else:
         _check_free(out)
-    with nullcontext() if int(os.environ.get("RANK", "0")) else locked(out), joined(device) as ranks:
+    with nullcontext() if launched().rank else locked(out), joined(device) as ranks:
         go_on = f"began train --resume --out {shlex.quote(str(out))} --device {device}"
-        trainer = open_trainer(config, device, out, ranks, changed_data=changed_data)
+        trainer = open_trainer(config, device, out, ranks, stream=stream, changed_data=changed_data)
         try:
             finish(trainer, out, go_on)
         except (OSError, DivergenceError) as error:
@@ -71,21 +74,26 @@ def train(
 
 
 def open_trainer(
-    config: TrainConfig, device: torch.device, out: Path, ranks: Ranks = ALONE, *, changed_data: bool = False
+    config: TrainConfig,
+    device: torch.device,
+    out: Path,
+    ranks: Ranks = ALONE,
+    *,
+    stream: bool = False,
+    changed_data: bool = False,
 ) -> Trainer:
     """Return the run in `out`, at its checkpoint if it has one, with its pictures or with `changed_data`."""
     checkpoint = out / CHECKPOINT
     if not checkpoint.exists():
-        return Trainer(config, open_data(config), device=device, out=out, ranks=ranks)
+        return Trainer(config, open_data(config), device=device, out=out, ranks=ranks, stream=stream)
     try:
         images = open_data(config)
     except FileNotFoundError as error:
         kind, _, place = config.data.partition(":")
         moved = f"; where its pictures have moved: --data {kind}:DIR" if place else ""
         raise FileNotFoundError(f"{error}{moved}") from error
-    return Trainer.resume(
-        checkpoint, images, config=config, device=device, out=out, ranks=ranks, changed_data=changed_data
-    )
+    changes = {"stream": stream, "changed_data": changed_data}
+    return Trainer.resume(checkpoint, images, config=config, device=device, out=out, ranks=ranks, **changes)
 
 
 def _check_free(out: Path) -> None:
@@ -117,7 +125,7 @@ def finish(trainer: Trainer, out: Path, go_on: str, *, half: bool = False) -> No
     if trainer.ranks.rank == 0:
         say(f"training in {trainer.update.how}")
     try:
-        trainer.fit()
+        trainer.fit(quiet_stop=True)
     except RuntimeError as error:
         if not lost_contact(error):
             raise

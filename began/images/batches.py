@@ -3,7 +3,6 @@
 import logging
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from began.errors import BeganError
+from began.images.memory import free_memory
 from began.images.pixels import to_unit
 from began.images.sources import WORKERS, Files, Pictures, check_range
 
@@ -165,12 +165,4 @@ def _home(nbytes: int, device: torch.device, resident_bytes: int | None) -> torc
 
 def _free_bytes(device: torch.device) -> int:
     """Return the memory that is free on a device, in bytes."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    meminfo, container = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
-    if not meminfo.exists():
-        return 8 * 2**30
-    known = re.search(r"MemAvailable:\s+(\d+)", meminfo.read_text())  # not before Linux 3.14, nor in some sandboxes
-    free = int(known[1]) * 1024 if known else 8 * 2**30
-    limit = container.read_text().strip() if container.exists() else "max"
-    return free if limit == "max" else min(free, int(limit))
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()

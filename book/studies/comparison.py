@@ -1,6 +1,5 @@
 """The comparison on the toy: the same search for every method, and a longer one for BEGAN and BEGAN-CS."""
 
-import hashlib
 import json
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from began.artifacts import Options, artifacts_folder
 from began.files import atomic_write
 from began.runs import provenance
+from studies.keys import fingerprint, toy
 from studies.statistics import interval
 from studies.toy.methods import METHODS
 from studies.toy.sweeps import MEMBERS, SCORES, Job, Setting, by_setting, jobs, settings, train_job
@@ -109,8 +109,7 @@ def _place(row: Row) -> tuple[str, str, int]:
 
 def _kept(job: Job, stage: str, folder: Path, device: torch.device, advance: Callable[[int], object]) -> list[Row]:
     """Train a job, or read what an earlier call left of it."""
-    key = hashlib.sha256(json.dumps(job).encode()).hexdigest()[:16]
-    path = folder / f"{job.method}-{job.problem}-{key}.json"
+    path = folder / f"{job.method}-{job.problem}-{fingerprint({'job': job, **toy(METHODS[job.method])})}.json"
     if path.exists():
         advance(job.work)
         rows = json.loads(path.read_text())

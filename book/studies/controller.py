@@ -24,6 +24,7 @@ from began.losses import convergence_measure
 from began.runs import provenance
 from began.step import Update
 from studies.gammas import BASE
+from studies.keys import fingerprint
 from studies.toy.autoencoders import BEGAN
 from studies.toy.ensemble import Ensemble
 from studies.toy.mixtures import PROBLEMS
@@ -97,11 +98,12 @@ def record(
     job: Recording, folder: Path, device: torch.device, advance: Callable[[int], object] = lambda _: None
 ) -> list[Path]:
     """Train one seed's recording and leave L(x), L(G(z)) and the k of each step, `(3, steps)` a branch, in a file."""
-    path = folder / f"{job.seed}.safetensors"
+    config = TrainConfig(seed=job.seed, log_every=1, **BASE)
+    depends = {"config": config.to_dict(), "warm_up": WARM_UP, "branches": branches()}
+    path = folder / f"{job.seed}-{fingerprint(depends)}.safetensors"
     if path.exists():
         advance(job.work)
         return [path]
-    config = TrainConfig(seed=job.seed, log_every=1, **BASE)
     images = Pictures(rendered_faces(8192, config.size, seed=0), "faces")
     batches = Batches(images, config.batch, device=device, seed=job.seed)
 

@@ -1,7 +1,7 @@
 """Many small image runs, each watched while it trains: the measurements behind several chapters, as one artifact."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from began.passes import Began
 from began.runs import generate, provenance, summary, windows
 from began.step import Record, Update
 from studies.image_gans import EBGAN, WGANGP, AlternatingBEGAN, Turns
+from studies.keys import fingerprint, measures
 from studies.workers import Row, Workers
 
 BASE: dict[str, Any] = {"size": 16, "n": 16, "batch": 16, "lr": 5e-4, "lambda_k": 0.03, "gamma": 0.9, "lr_patience": 0}
@@ -143,15 +144,32 @@ def pictures(data: str, photographs: Path) -> tuple[Pictures, Tensor]:
     return Pictures(pixels.pixels[~tenth], data), pixels.pixels[tenth][:HELD_OUT]
 
 
-def game(trial: Trial, device: torch.device) -> Update | Turns:
-    """Return a trial's networks and the rule by which they move."""
+def resolved(trial: Trial) -> tuple[TrainConfig, dict[str, float]]:
+    """Return a trial's config, and the knobs of its model that its setting has."""
     setting = dict(trial.setting)
     knobs = {"loss_scale", *AlternatingBEGAN.knobs, *(name for kind in RIVALS.values() for name in kind.knobs)}
     given = {name: setting.pop(name) for name in knobs & setting.keys()}
     if "scale_free" in setting:
         setting["scale_free"] = bool(setting["scale_free"])
     changes = {**BASE, **setting, "channels": CHANNELS[trial.data], "log_every": WINDOW}
-    config = TrainConfig.from_dict({**changes, "seed": trial.seed, "steps": trial.steps})
+    return TrainConfig.from_dict({**changes, "seed": trial.seed, "steps": trial.steps}), given
+
+
+def place(trial: Trial, folder: Path, photographs: Path) -> Path:
+    """Return where a trial's results lie below a folder: what was made under other settings lies elsewhere."""
+    config, _ = resolved(trial)
+    depends = {
+        "trial": trial,
+        "config": config.to_dict(),
+        "knobs": [kind.knobs for kind in (AlternatingBEGAN, *RIVALS.values())],
+    }
+    depends |= {"sizes": [WINDOW, HELD_OUT, COUNT], "measures": measures(trial.data, photographs)}
+    return folder / trial.group / f"{trial.key}-{fingerprint(depends)}"
+
+
+def game(trial: Trial, device: torch.device) -> Update | Turns:
+    """Return a trial's networks and the rule by which they move."""
+    config, given = resolved(trial)
     if trial.model in RIVALS:
         return RIVALS[trial.model](config, device, **given)
     if "generator_first" in given:
@@ -239,16 +257,16 @@ def carried_out(
     trial: Trial, folder: Path, photographs: Path, device: torch.device, advance: Callable[[int], object]
 ) -> list[Row]:
     """Train and measure a trial, or do what an earlier call left undone; a worker's part of `make`."""
-    place = folder / trial.group / trial.key
-    if (place / "trial.json").exists():
+    here = place(trial, folder, photographs)
+    if (here / "trial.json").exists():
         advance(trial.steps)
     else:
-        train_trial(trial, place, photographs, device, advance)
-    if not (place / "row.json").exists():
-        row = measured(trial, place, photographs)
-        with atomic_write(place / "row.json") as temporary:
+        train_trial(trial, here, photographs, device, advance)
+    if not (here / "row.json").exists():
+        row = measured(trial, here, photographs)
+        with atomic_write(here / "row.json") as temporary:
             temporary.write_text(json.dumps(row) + "\n")
-    return [json.loads((place / "row.json").read_text())]
+    return [json.loads((here / "row.json").read_text())]
 
 
 def carry_out(todo: Iterable[Trial], folder: Path, photographs: Path, device: torch.device) -> list[Row]:
@@ -298,24 +316,28 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
         return [trial for trial in todo if not (missing and trial.data == "photographs")]
 
     search = carry_out(searches(), work, photographs, device)
-    rows = search + carry_out(possible(trials(search)), work, photographs, device) + real_rows(photographs)
+    todo = possible(trials(search))
+    rows = search + carry_out(todo, work, photographs, device) + real_rows(photographs)
     if missing:
         rows += [row for row in _rows(out) if row["data"] == "photographs"]
-    keep(rows, out, work)
+    keep(rows, out, {(one.group, one.key): place(one, work, photographs) for one in searches() + todo})
 
 
-def keep(rows: Sequence[Row], out: Path, work: Path) -> None:
-    """Write the rows, all histories, and some samples of the runs on rendered faces that were watched all along."""
+def keep(rows: Sequence[Row], out: Path, places: Mapping[tuple[str, str], Path]) -> None:
+    """Write the rows, all histories, and some samples of the runs on rendered faces that were watched all along.
+
+    `places` has, by group and key, where the trials that are here left theirs.
+    """
     with atomic_write(out / "rows.jsonl") as temporary:
         temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
     histories, samples = {}, {}
     for row in rows:
-        place, name = work / row["group"] / row["key"], f"{row['group']}/{row['key']}"
-        if (place / "row.json").exists():
-            history = Record(*load_file(place / "losses.safetensors")["history"])
+        here, name = places.get((row["group"], row["key"])), f"{row['group']}/{row['key']}"
+        if here:
+            history = Record(*load_file(here / "losses.safetensors")["history"])
             histories[name] = torch.stack([history.loss_real, history.loss_fake, history.k])
             if row["data"] == "faces" and len(row["readings"]["step"]) > 1:
-                samples[name] = load_file(place / "samples.safetensors")["end"][:SHOWN]
+                samples[name] = load_file(here / "samples.safetensors")["end"][:SHOWN]
         elif row["group"] != "real":  # photographs that are not here now
             histories[name] = load_file(out / "histories.safetensors")[name]
     for name, tensors in (("histories", histories), ("samples", samples)):

@@ -25,6 +25,7 @@ from began.runs import generate, provenance
 from began.step import Update
 from studies.gammas import BASE, SEEDS, pictures, rounded
 from studies.image_gans import ALI, Turns
+from studies.keys import fingerprint, measures
 from studies.workers import Row, Workers
 
 STEPS = 3000
@@ -72,11 +73,24 @@ class Inversion(NamedTuple):
         return "/".join([self.group, "-".join([self.data, self.model, *setting, str(self.seed)])])
 
 
-def trained(job: Inversion, place: Path, photographs: Path, device: torch.device, advance: Callable) -> Began:
-    """Return the networks of a job, from `place` if they were trained before."""
+def resolved(job: Inversion) -> tuple[TrainConfig, dict[str, float]]:
+    """Return a job's config, and the knobs of ALI that its setting has."""
     setting = {**BASE, "norm": "l2", **SETTINGS[job.data], **job.setting, "seed": job.seed, "steps": job.steps}
     knobs = {name: setting.pop(name) for name in ALI.knobs if name in setting}
-    config = TrainConfig.from_dict({**setting, "log_every": 50})
+    return TrainConfig.from_dict({**setting, "log_every": 50}), knobs
+
+
+def place_of(job: Inversion, folder: Path, photographs: Path) -> Path:
+    """Return where a job's results lie below a folder: what was made under other settings lies elsewhere."""
+    config, _ = resolved(job)
+    sizes = [LONG, SHORT, RESTARTS, RESTARTED, IMAGES, MANY, FRAMES, SHOWN, WALKS, BASES, SAMPLES, RANGES, WAYS]
+    depends = {"job": job, "config": config.to_dict(), "knobs": ALI.knobs, "sizes": sizes}
+    return folder / f"{job.name}-{fingerprint(depends | {'measures': measures(job.data, photographs)})}"
+
+
+def trained(job: Inversion, place: Path, photographs: Path, device: torch.device, advance: Callable) -> Began:
+    """Return the networks of a job, from `place` if they were trained before."""
+    config, knobs = resolved(job)
     game: Update | Turns = ALI(config, device, **knobs) if job.model == "ALI" else Update(config, device)
     weights = place / "model.safetensors"
     if weights.exists():
@@ -392,7 +406,7 @@ def carried_out(
     job: Inversion, folder: Path, photographs: Path, device: torch.device, advance: Callable[[int], object]
 ) -> list[Row]:
     """Do a job, unless an earlier call did; a worker's part of `make`."""
-    place = folder / job.name
+    place = place_of(job, folder, photographs)
     if (place / "row.json").exists():
         advance(job.work)
     else:
@@ -424,11 +438,12 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
     ]
     rows += sorted(_done(todo, work, photographs, device), key=lambda row: row["name"])
     rows += [row for row in _rows(out) if row["data"] not in there]
+    places = {job.name: place_of(job, work, photographs) for job in todo}
     left = {
         f"{kind}/{row['name']}": part
         for row in rows
         if row["data"] == "faces" and row["group"] == "report"
-        for kind, part in load_file(work / row["name"] / "left.safetensors").items()
+        for kind, part in load_file(places[row["name"]] / "left.safetensors").items()
     }
     with atomic_write(out / "rows.jsonl") as temporary:
         temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))

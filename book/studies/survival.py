@@ -25,6 +25,7 @@ from began.runs import generate, provenance, windows
 from began.step import Update
 from began.training import DivergenceError, Trainer
 from studies.gammas import BASE, SEEDS, pictures, rounded
+from studies.keys import fingerprint, measures, toy
 from studies.toy.autoencoders import BEGAN
 from studies.toy.ensemble import Ensemble
 from studies.toy.methods import METHODS
@@ -174,12 +175,11 @@ def vigils() -> list[Vigil]:
     ]
 
 
-def trainer_of(vigil: Vigil, images: Pictures, device: torch.device, out: Path) -> Trainer:
-    """Return the run of a vigil: both models with the norm of BEGAN-CS, so that alpha is all that differs."""
-    setting = dict(vigil.setting)
-    count = setting.pop("count", len(images))
+def config_of(vigil: Vigil) -> TrainConfig:
+    """Return a vigil's config: both models with the norm of BEGAN-CS, so that alpha is all that differs."""
+    setting = {name: value for name, value in vigil.setting.items() if name != "count"}
     alpha = MODELS.get(vigil.model, MODELS["BEGAN-CS"])
-    config = TrainConfig.from_dict(
+    return TrainConfig.from_dict(
         {
             **BASE,
             "norm": "l2",
@@ -193,8 +193,23 @@ def trainer_of(vigil: Vigil, images: Pictures, device: torch.device, out: Path) 
             **({"on_collapse": "rollback", "remedy": vigil.remedy} if vigil.remedy else {}),
         }
     )
-    some = Pictures(images.pixels[:count], images.name)
-    return TRAINERS.get(vigil.model, Trainer)(config, some, device=device, out=out if vigil.remedy else None)
+
+
+def place(job: Vigil | ToyVigils, folder: Path, photographs: Path) -> Path:
+    """Return where a job's results lie below a folder: what was made under other settings lies elsewhere."""
+    depends = {"job": job, "sizes": [WINDOW, STOP, EVERY, COUNT, CODES, DRAWN, SHOWN]}
+    if isinstance(job, Vigil):
+        depends |= {"config": config_of(job).to_dict(), "measures": measures(job.data, photographs)}
+    else:
+        depends |= {"seeds": list(SEEDS), "toy": toy(BEGAN)}
+    return folder / f"{job.name}-{fingerprint(depends)}"
+
+
+def trainer_of(vigil: Vigil, images: Pictures, device: torch.device, out: Path) -> Trainer:
+    """Return the run of a vigil, on the pictures that its setting counts."""
+    some = Pictures(images.pixels[: vigil.setting.get("count")], images.name)
+    kind, config = TRAINERS.get(vigil.model, Trainer), config_of(vigil)
+    return kind(config, some, device=device, out=out if vigil.remedy else None)
 
 
 @torch.no_grad()
@@ -249,8 +264,6 @@ def follow(vigil: Vigil, place: Path, photographs: Path, device: torch.device, a
         except (CollapseError, DivergenceError) as error:
             ended = str(error)
             break
-        if trainer.step < step:
-            raise KeyboardInterrupt
         advance(STOP)
         values, samples = measured(trainer.model, z[:COUNT], held_out, reader)
         stops.append({"step": step, **values})
@@ -336,17 +349,17 @@ def carried_out(
     job: Vigil | ToyVigils, folder: Path, photographs: Path, device: torch.device, advance: Callable[[int], object]
 ) -> list[Row]:
     """Follow a run, or the toys, unless an earlier call did; a worker's part of `make`."""
-    place = folder / job.name
-    if (place / "rows.json").exists():
+    here = place(job, folder, photographs)
+    if (here / "rows.json").exists():
         advance(job.work)
     else:
         if isinstance(job, Vigil):
-            rows = [follow(job, place, photographs, device, advance)]
+            rows = [follow(job, here, photographs, device, advance)]
         else:
             rows = follow_toys(job, device, advance)
-        with atomic_write(place / "rows.json") as temporary:
+        with atomic_write(here / "rows.json") as temporary:
             temporary.write_text(json.dumps(rounded(rows)) + "\n")
-    return json.loads((place / "rows.json").read_text())
+    return json.loads((here / "rows.json").read_text())
 
 
 def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
@@ -365,19 +378,19 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
     rows = [found[key] for key in sorted(found)]
     if missing:
         rows += [row for row in _rows(out) if row["data"] == "photographs"]
-    keep(rows, out, work)
+    keep(rows, out, {job.name: place(job, work, photographs) for job in todo})
 
 
-def keep(rows: Iterable[Row], out: Path, work: Path) -> None:
-    """Write the rows, and what their runs left."""
+def keep(rows: Iterable[Row], out: Path, places: Mapping[str, Path]) -> None:
+    """Write the rows, and what their runs left in `places`, where those that are here have it by name."""
     rows = list(rows)
     old = load_file(out / "left.safetensors") if (out / "left.safetensors").exists() else {}
     left = {}
     for row in rows:
         name = f"{row['data']}/{row['group']}/{row['key']}"
-        here = work / name / "left.safetensors"
-        if here.exists():
-            parts = {f"{kind}/{name}": part for kind, part in load_file(here).items()}
+        here = places.get(name)
+        if here:
+            parts = {f"{kind}/{name}": part for kind, part in load_file(here / "left.safetensors").items()}
         else:  # photographs that are not here now
             parts = {key: part for key, part in old.items() if key.partition("/")[2] == name}
         left |= {key: part for key, part in parts.items() if row["group"] in PICTURED or key.startswith("frames")}

@@ -85,6 +85,45 @@ def run(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
+# A run that was stopped, or was on another device
+
+
+def test_a_stopped_run_can_be_sampled_inverted_edited_and_shown(run: Path, tmp_path: Path):
+    (run / "run.json").unlink()
+    state = load_checkpoint(run / CHECKPOINT)
+    torch.save({**state, "device": "cuda"}, run / CHECKPOINT)
+    picture, codes = run / "samples/000005.png", tmp_path / "codes.safetensors"
+    for command in (
+        ["sample", "--run", run, "--count=4", "--out", tmp_path / "grid.png"],
+        ["invert", "--run", run, "--image", picture, "--iterations=2", "--out", codes.with_suffix(".png")],
+        ["edit", "--run", run, "--codes", codes, "--dimension=1=2", "--out", tmp_path / "edited.png"],
+    ):
+        device = ["--device=cpu"] if command[0] != "sample" else []
+        result = began(*command, *device)
+        assert result.exit_code == 0, result.output
+        assert command[-1].exists()
+    record = json.loads(began("info", run).output)
+    assert (record["finished"], record["steps"], record["device"]) == (False, 5, "cuda")
+
+
+def test_a_run_on_another_device_goes_on_here_and_says_so(run: Path, caplog):
+    state = load_checkpoint(run / CHECKPOINT)
+    torch.save({**state, "device": "cuda", "rng": torch.zeros(16, dtype=torch.uint8)}, run / CHECKPOINT)
+    result = resume(run, "--steps=7")
+    assert result.exit_code == 0, result.output
+    assert "is from cuda: the run goes on on cpu, but not bit for bit as there" in caplog.text
+    assert load_run(run).record["steps"] == 7
+
+
+def test_a_run_can_be_told_to_stream(run: Path, tmp_path: Path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(training, "Batches", lambda *_args, **options: seen.append(options["resident_bytes"]) or 1 / 0)
+    for command in (("train", "--out", tmp_path / "new", *OPTIONS), ("train", "--resume", "--out", run)):
+        for more in ((), ("--stream",)):
+            assert isinstance(began(*command, "--device=cpu", *more).exception, ZeroDivisionError)
+    assert seen == [None, 0, None, 0]
+
+
 # A full disk
 
 

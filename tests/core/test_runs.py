@@ -1,12 +1,14 @@
 """What a finished run leaves, and what comes back from it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from began.artifacts import artifacts_folder
+from began.checkpoints import CHECKPOINT, load_checkpoint
 from began.config import TrainConfig
 from began.images.pixels import pixel_std
 from began.images.sources import Pictures
@@ -44,6 +46,52 @@ def test_a_run_comes_back_as_it_was_saved(tmp_path: Path):
     assert not torch.equal(run.sample(4, seed=1), run.sample(4, seed=2))
 
 
+def test_the_largest_seed_gives_a_finished_run_and_a_larger_one_none(tmp_path: Path):
+    options = replace(CONFIG, seed=2**64 - 3, steps=2)
+    trainer = Trainer(options, trained().batches.images)
+    trainer.fit(progress=False)
+    assert save_run(trainer, tmp_path)["seed"] == 2**64 - 3
+    with pytest.raises(ValueError, match=f"seed must be at least 0 and at most {2**64 - 3}, got {2**64 - 2}"):
+        replace(CONFIG, seed=2**64 - 2)
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.5])
+def test_a_stopped_run_comes_back_from_its_checkpoint(ema: float, tmp_path: Path):
+    whole = trained()
+    trainer = Trainer(replace(CONFIG, ema=ema), whole.batches.images, out=tmp_path)
+    trainer.fit(11, progress=False)
+    run = load_run(tmp_path)
+    assert run.config == trainer.config
+    z = trainer.update.sample_z[:3]
+    with torch.no_grad():
+        torch.testing.assert_close(run.generator(z), trainer.sample(z))
+        torch.testing.assert_close(run.discriminator(run.generator(z)), trainer.model.discriminator(trainer.sample(z)))
+    assert run.step.tolist() == [5, 10]
+    torch.testing.assert_close(run.history.M[1], trainer.history.M[5:10].mean())
+    assert (run.record["finished"], run.record["steps"], run.record["device"]) == (False, 11, "cpu")
+    assert run.record["config"] == trainer.config.to_dict()
+    assert run.record["metrics"] == summary(trainer.history)
+    json.dumps(run.record)
+    trainer.fit()
+    save_run(trainer, tmp_path)
+    assert load_run(tmp_path).record["steps"] == 12
+
+
+def test_a_run_that_has_not_begun_comes_back(tmp_path: Path):
+    trainer = Trainer(CONFIG, trained().batches.images, out=tmp_path)
+    trainer.fit(0)
+    assert load_run(tmp_path).record["metrics"] == {}
+    assert len(load_run(tmp_path).step) == 0
+
+
+def test_a_checkpoint_without_its_own_weights_is_named(tmp_path: Path):
+    Trainer(CONFIG, trained().batches.images, out=tmp_path).fit(1)
+    state = load_checkpoint(tmp_path / CHECKPOINT)
+    torch.save({**state, "config": {**state["config"], "n": 8}}, tmp_path / CHECKPOINT)
+    with pytest.raises(ValueError, match=r"checkpoint\.pt does not hold the weights of its own config; start anew"):
+        load_run(tmp_path)
+
+
 def test_half_precision_halves_the_weights_and_keeps_the_pictures(tmp_path: Path):
     trainer = trained()
     save_run(trainer, tmp_path / "whole")
@@ -56,7 +104,10 @@ def test_half_precision_halves_the_weights_and_keeps_the_pictures(tmp_path: Path
 
 
 def test_a_run_that_is_not_there_is_named():
-    with pytest.raises(FileNotFoundError, match="no finished run at nowhere"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"no finished run at nowhere, no checkpoint\.pt of a stopped one, nor an artifact of that name",
+    ):
         load_run("nowhere")
 
 

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import shutil
 import signal
 import threading
 import time
@@ -14,10 +15,10 @@ import torch
 from torchvision.utils import save_image
 
 from began import training
-from began.checkpoints import CHECKPOINT, GOOD, load_checkpoint
+from began.checkpoints import CHECKPOINT, GOOD, good_files, load_checkpoint
 from began.collapse import CollapseError
 from began.config import TrainConfig
-from began.images.sources import Pictures, open_images
+from began.images.sources import Files, Pictures, open_images
 from began.rescue import RETURNS
 from began.training import Trainer
 
@@ -93,22 +94,175 @@ def test_the_carry_fades_over_its_steps():
     assert carries == [[c] * 3 for c in (0.75, 0.5, 0.25, 0, 0, 0)]
 
 
-def test_sigint_ends_the_loop_with_everything_saved(tmp_path: Path):
-    trainer = Trainer(config(steps=100_000), pictures(), out=tmp_path)
-    handler = signal.getsignal(signal.SIGINT)
+@pytest.fixture
+def told(monkeypatch):
+    """Return a function that trains, sends signals after a step, and returns the trainer and what it raised."""
+    update = training.Update.__call__
+
+    def call(*numbers: int, at: int = 3, quiet_stop: bool = False, **options) -> tuple[Trainer, BaseException | None]:
+        trainer = Trainer(config(), pictures(), **options)
+
+        def one(self, x: torch.Tensor) -> None:
+            update(self, x)
+            if trainer.step + 1 == at:
+                for number in numbers:
+                    os.kill(os.getpid(), number)
+
+        monkeypatch.setattr(training.Update, "__call__", one)
+        try:
+            trainer.fit(progress=False, quiet_stop=quiet_stop)
+        except (KeyboardInterrupt, SystemExit) as error:
+            return trainer, error
+        return trainer, None
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("number", "raised", "code"),
+    [(signal.SIGINT, KeyboardInterrupt, None), (signal.SIGTERM, SystemExit, 143), (signal.SIGHUP, SystemExit, 129)],
+)
+def test_a_signal_ends_the_loop_with_everything_saved(number: int, raised: type, code, told, tmp_path: Path):
+    handler = signal.getsignal(number)
+    trainer, error = told(number, out=tmp_path)
+    assert type(error) is raised
+    assert getattr(error, "code", None) == code
+    assert (trainer.step, trainer.stopped_by) == (3, number)
+    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == 3
+    assert signal.getsignal(number) is handler
+    resumed = Trainer.resume(tmp_path / CHECKPOINT, pictures(), out=tmp_path)
+    resumed.fit()
+    assert (resumed.step, resumed.stopped_by) == (12, None)
+
+
+def test_ctrl_c_ends_a_loop_over_seeds():
+    """Three seeds in a loop and one Ctrl-C: the others are not trained."""
+    done = []
+
+    def train() -> None:
+        for seed in range(3):
+            Trainer(config(steps=2000, seed=seed), pictures()).fit(progress=False)
+            done.append(seed)
+
     threading.Thread(target=lambda: (time.sleep(1), os.kill(os.getpid(), signal.SIGINT))).start()
-    trainer.fit()
-    assert 0 < trainer.step < 100_000
-    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == trainer.step
-    assert signal.getsignal(signal.SIGINT) is handler
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    assert done == []
 
 
-def test_a_run_stays_on_its_kind_of_device(tmp_path: Path):
-    Trainer(config(), pictures(), out=tmp_path).fit(1)
-    state = load_checkpoint(tmp_path / CHECKPOINT)
-    torch.save({**state, "device": "cuda"}, tmp_path / "cuda.pt")
-    with pytest.raises(ValueError, match="device must be cuda, where the run was, got cpu"):
-        Trainer.resume(tmp_path / "cuda.pt", pictures())
+def test_a_quiet_stop_returns_and_tells_of_the_signal(told, tmp_path: Path):
+    trainer, error = told(signal.SIGTERM, out=tmp_path, quiet_stop=True)
+    assert error is None
+    assert (trainer.step, trainer.stopped_by) == (3, signal.SIGTERM)
+    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == 3
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_break_off_the_last_save(first: int, second: int, told, tmp_path: Path, monkeypatch):
+    save = torch.save
+
+    def slow(state: dict, file) -> None:
+        os.kill(os.getpid(), second)
+        save(state, file)
+
+    monkeypatch.setattr(torch, "save", slow)
+    trainer, error = told(first, out=tmp_path)
+    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == trainer.step == 3
+    assert (trainer.stopped_by, type(error)) == (first, KeyboardInterrupt if first == signal.SIGINT else SystemExit)
+
+
+def test_a_signal_in_the_save_of_a_run_that_is_done_ends_what_would_come_next(told, tmp_path: Path):
+    trainer, error = told(signal.SIGINT, at=12, out=tmp_path)
+    assert (load_checkpoint(tmp_path / CHECKPOINT)["step"], type(error)) == (12, KeyboardInterrupt)
+    assert trainer.stopped_by == signal.SIGINT
+
+
+def test_a_signal_that_is_ignored_stays_ignored(told, monkeypatch):
+    """As nohup ignores SIGHUP, and a shell SIGINT for what it runs in the background."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        before = signal.signal(number, signal.SIG_IGN)
+        try:
+            trainer, error = told(number)
+        finally:
+            signal.signal(number, before)
+        assert (trainer.step, error) == (12, None)
+
+
+def made_on_cuda(path: Path, **changes) -> dict:
+    """Rewrite a checkpoint as a CUDA device would have written it."""
+    state = load_checkpoint(path)
+    (group,) = state["optimizer"]["param_groups"]
+    group["capturable"] = True
+    seed_and_offset = torch.tensor([7, 0]).view(torch.uint8)
+    state |= {"device": "cuda", "rng": seed_and_offset, "config": state["config"] | changes}
+    torch.save(state, path)
+    return state
+
+
+def test_a_checkpoint_of_another_device_goes_on_here(tmp_path: Path, caplog):
+    Trainer(config(ema=0.9), pictures(), out=tmp_path).fit(6)
+    state = made_on_cuda(tmp_path / CHECKPOINT)
+    runs = [Trainer.resume(tmp_path / CHECKPOINT, pictures()) for _ in range(2)]
+    line = f"{tmp_path / CHECKPOINT} is from cuda: the run goes on on cpu, but not bit for bit as there"
+    assert [record.getMessage() for record in caplog.records] == [line] * 2
+    for trainer in runs:
+        torch.testing.assert_close(trainer.model.state_dict(), state["model"], rtol=0, atol=0)
+        trainer.fit(progress=False)
+        assert trainer.step == 12
+    histories = [torch.stack(trainer.history) for trainer in runs]
+    assert torch.equal(*histories)
+    assert torch.equal(histories[0][:, :6], state["history"])
+    runs[0].save(tmp_path / "again.pt")
+    caplog.clear()
+    Trainer.resume(tmp_path / "again.pt", pictures())
+    assert load_checkpoint(tmp_path / "again.pt")["device"] == "cpu"
+    assert not caplog.records
+
+
+def test_noise_goes_on_from_a_stream_of_its_own_where_the_device_changes(tmp_path: Path):
+    """Not from the first z again, which another kind of generator would have drawn differently anyway."""
+    found = [Trainer(config(), pictures())]
+    for step in (0, 6):
+        Trainer(config(), pictures(), out=tmp_path).fit(step)
+        made_on_cuda(tmp_path / CHECKPOINT)
+        found.append(Trainer.resume(tmp_path / CHECKPOINT, pictures()))
+    first, *others = (trainer.model.noise(4, trainer.update.rng) for trainer in found)
+    assert not any(torch.equal(first, other) for other in others)
+    assert not torch.equal(*others)
+
+
+def test_a_precision_that_the_device_lacks_gives_way(tmp_path: Path, caplog, monkeypatch):
+    options = config(on_collapse="rollback", checkpoint_every=4)
+    Trainer(options, pictures(), out=tmp_path).fit(6)
+    for path in (tmp_path / CHECKPOINT, tmp_path / GOOD / "000000.pt"):
+        made_on_cuda(path, precision="bfloat16")
+    kept = Trainer.resume(tmp_path / CHECKPOINT, pictures(), out=tmp_path)
+    assert kept.config.precision == "bfloat16", "a CPU has it"
+    monkeypatch.setattr("began.step.precisions", lambda device: ("float32",))
+    monkeypatch.setattr(training, "EVERY", 5)
+    readings = iter(["made up"])
+    monkeypatch.setattr(training, "suspicion", lambda _: next(readings, None))
+    trainer = Trainer.resume(tmp_path / CHECKPOINT, pictures(), out=tmp_path)
+    assert trainer.config.precision == "float32"
+    assert any("precision bfloat16 can't be had" in record.getMessage() for record in caplog.records)
+    trainer.fit(progress=False)
+    assert [(back["step"], back["to"]) for back in trainer.rescue.rollbacks] == [(10, 0)], "to one of before"
+    assert trainer.step == 12
+
+
+def test_a_run_can_be_made_to_stream(tmp_path: Path):
+    for index in range(8):
+        save_image(torch.rand(3, 16, 16), tmp_path / f"{index}.png")
+    histories = []
+    for stream in (False, True):
+        trainer = Trainer(config(), open_images(f"folder:{tmp_path}", size=16), out=tmp_path, stream=stream)
+        assert isinstance(trainer.batches.images, Files if stream else Pictures)
+        trainer.fit(6, progress=False)
+        resumed = Trainer.resume(tmp_path / CHECKPOINT, trainer.batches.images, stream=stream)
+        assert isinstance(resumed.batches.images, Files if stream else Pictures)
+        histories.append(torch.stack(trainer.history))
+    assert torch.equal(*histories)
 
 
 def test_a_broken_first_picture_can_be_skipped(tmp_path: Path):
@@ -239,12 +393,51 @@ def test_a_checkpoint_that_did_not_help_is_not_gone_back_to_again(collapses: set
     trainer.fit(23)
     assert [rollback["to"] for rollback in trainer.rescue.rollbacks] == [16, 8]
     assert trainer.rescue.good == [0, 16], "8 was used up, 16 is a new one"
+    assert good_files(tmp_path) == [tmp_path / GOOD / "000000.pt", tmp_path / GOOD / "000016.pt"]
     assert trainer.lr == pytest.approx(trainer.config.lr / 4)
     collapses |= set(range(8, 100))
     with pytest.raises(CollapseError, match=rf"made up; going back {RETURNS} times did not help"):
         trainer.fit()
     assert [rollback["to"] for rollback in trainer.rescue.rollbacks[2:]] == [24, 16, *[0] * (RETURNS - 2)]
     assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == trainer.step
+
+
+def test_a_used_up_checkpoint_is_gone_and_not_recommended(collapses: set[int], tmp_path: Path):
+    collapses.add(4)
+    trainer = Trainer(config(steps=22, on_collapse="rollback", checkpoint_every=8), pictures(), out=tmp_path)
+    trainer.fit()
+    assert [rollback["to"] for rollback in trainer.rescue.rollbacks] == [16]
+    assert trainer.rescue.good == [0, 8]
+    assert sorted(path.name for path in (tmp_path / GOOD).iterdir()) == ["000000.pt", "000008.pt"]
+    (tmp_path / CHECKPOINT).write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=r"copy .*good/000008\.pt over it, or start anew"):
+        load_checkpoint(tmp_path / CHECKPOINT)
+
+
+def test_the_last_good_checkpoint_is_that_of_the_most_steps(tmp_path: Path):
+    (tmp_path / GOOD).mkdir()
+    for name in ("000000.pt", "999000.pt", "1000000.pt", "mine.pt"):
+        (tmp_path / GOOD / name).touch()
+    (tmp_path / CHECKPOINT).touch()
+    with pytest.raises(ValueError, match=r"copy .*good/1000000\.pt over it"):
+        load_checkpoint(tmp_path / CHECKPOINT)
+
+
+def test_a_run_killed_after_a_good_checkpoint_goes_on_like_one_that_was_not(collapses: set[int], tmp_path: Path):
+    """The checkpoint is written before it is a good one, and does not know."""
+    collapses |= {4, 5}
+    options = config(steps=24, on_collapse="rollback", checkpoint_every=8)
+    whole = Trainer(options, pictures(), out=tmp_path / "whole")
+    whole.fit(17)
+    killed = tmp_path / "killed"
+    shutil.copytree(tmp_path / "whole", killed)
+    shutil.copyfile(killed / GOOD / "000016.pt", killed / CHECKPOINT)
+    resumed = Trainer.resume(killed / CHECKPOINT, pictures(), out=killed)
+    assert resumed.rescue.good == whole.rescue.good == [0, 8, 16]
+    collapses -= {4, 5}
+    resumed.fit()
+    whole.fit()
+    torch.testing.assert_close(state(resumed), state(whole), rtol=0, atol=0)
 
 
 def test_good_checkpoints_fit_on_the_disk_and_the_first_stays(collapses: set[int], tmp_path: Path, monkeypatch):

@@ -40,6 +40,10 @@ def small(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(distances, "NEAREST", 2)
 
 
+def places(todo: list[Trial], folder: Path) -> dict[tuple[str, str], Path]:
+    return {(one.group, one.key): gammas.place(one, folder, NOWHERE) for one in todo}
+
+
 def carried_out(one: Trial, folder: Path) -> dict:
     (row,) = gammas.carried_out(one, folder, NOWHERE, CPU, lambda _: None)
     return row
@@ -161,7 +165,7 @@ def test_a_trial_leaves_numbers_that_agree_with_its_run(small, tmp_path):
 def test_a_trial_is_carried_out_once_and_measured_again_where_only_the_row_is_gone(small, tmp_path, monkeypatch):
     row = carried_out(trial(), tmp_path)
     monkeypatch.setattr(gammas, "train_trial", lambda *_: pytest.fail("trained twice"))
-    place = tmp_path / "group" / trial().key
+    place = gammas.place(trial(), tmp_path, NOWHERE)
     (place / "row.json").unlink()
     assert carried_out(trial(), tmp_path) == row
     monkeypatch.setattr(gammas, "measured", lambda *_: pytest.fail("measured twice"))
@@ -181,7 +185,7 @@ def test_a_critic_that_is_no_autoencoder_has_no_losses_to_compare(small, tmp_pat
 
 
 def test_saturation_is_the_share_of_the_last_tenth_that_the_clip_holds(small, tmp_path):
-    place = tmp_path / "group" / trial().key
+    place = gammas.place(trial(), tmp_path, NOWHERE)
     carried_out(trial(), tmp_path)
     tensors = load_file(place / "losses.safetensors")
     tensors["history"][3] = 0.5
@@ -195,7 +199,7 @@ def test_what_is_kept_holds_no_picture_of_photographs(small, tmp_path, monkeypat
     todo = [trial(), trial(data="photographs")]
     rows = [carried_out(one, tmp_path / "work") for one in todo]
     out = tmp_path / "trials"
-    gammas.keep(rows, out, tmp_path / "work")
+    gammas.keep(rows, out, places(todo, tmp_path / "work"))
     monkeypatch.setattr(gammas, "artifacts_folder", lambda: tmp_path)
     assert gammas.load_trials("group") == rows
     assert gammas.load_trials("gamma") == []
@@ -208,7 +212,7 @@ def test_what_is_kept_holds_no_picture_of_photographs(small, tmp_path, monkeypat
     other = tmp_path / "elsewhere"  # a machine without the photographs keeps their numbers
     carried_out(trial(), other)
     before = (out / "rows.jsonl").read_text(), (out / "histories.safetensors").read_bytes()
-    gammas.keep(rows, out, other)
+    gammas.keep(rows, out, places([trial()], other))
     assert json.loads(before[0].splitlines()[0]) == rows[0]
     assert (out / "rows.jsonl").read_text() == before[0]
     assert (out / "histories.safetensors").read_bytes() == before[1]

@@ -22,6 +22,7 @@ from studies.inversions import (
     load_inversions,
     load_left,
     paths,
+    place_of,
 )
 
 CPU = torch.device("cpu")
@@ -118,10 +119,11 @@ def test_a_job_is_done_once(quick: None, kind: str, tmp_path: Path, monkeypatch:
         assert row["errors"]["random"]["error"] == sorted(row["errors"]["random"]["error"], reverse=True)
         assert row["errors"]["random, in the cube"]["largest"] <= 1
         assert len(row["errors"]["restarts"]) == 4
-    weights = (tmp_path / job.name / "model.safetensors").stat().st_mtime_ns
+    weights = place_of(job, tmp_path, tmp_path) / "model.safetensors"
+    before = weights.stat().st_mtime_ns
     monkeypatch.setattr(inversions, "measured", None)
     assert carried_out(job, tmp_path, tmp_path, CPU, done.append) == [row]
-    assert (tmp_path / job.name / "model.safetensors").stat().st_mtime_ns == weights
+    assert weights.stat().st_mtime_ns == before
     assert json.dumps(row)
 
 

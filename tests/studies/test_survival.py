@@ -16,7 +16,19 @@ from began.images.sources import Pictures
 from began.passes import Began, fast_pass
 from studies import survival
 from studies.gammas import SEEDS
-from studies.survival import ALPHAS, MODELS, TOYS, TRAINERS, ToyVigils, Vigil, frame, leaking_pass, trainer_of, vigils
+from studies.survival import (
+    ALPHAS,
+    MODELS,
+    TOYS,
+    TRAINERS,
+    ToyVigils,
+    Vigil,
+    frame,
+    leaking_pass,
+    place,
+    trainer_of,
+    vigils,
+)
 from studies.toy.autoencoders import BEGAN
 
 CPU = torch.device("cpu")
@@ -128,7 +140,7 @@ def test_a_run_leaves_a_row_that_agrees_with_it(small, tmp_path):
     assert (row["ended"], row["rollbacks"], row["alpha"]) == (None, [], 0.1)
     assert row["curve"]["k"][-1] > 0
     assert {"commit", "device", "date", "versions"} <= row.keys()
-    assert not (tmp_path / ONE.name / "run").exists()
+    assert [path.name for path in place(ONE, tmp_path, NOWHERE).iterdir() if path.is_dir()] == []
 
 
 def test_a_run_that_blows_up_or_gives_up_is_a_row_too(small, tmp_path, monkeypatch):
@@ -151,7 +163,7 @@ def test_what_is_kept_holds_no_picture_of_photographs(small, tmp_path, monkeypat
     others = [ONE._replace(data="photographs"), ONE._replace(group="tenth", seed=1)]
     rows = [row for one in (ONE, *others) for row in carried_out(one, tmp_path / "work")]
     out = tmp_path / "survival"
-    survival.keep(rows, out, tmp_path / "work")
+    survival.keep(rows, out, {one.name: place(one, tmp_path / "work", NOWHERE) for one in (ONE, *others)})
     monkeypatch.setattr(survival, "artifacts_folder", lambda: tmp_path)
     assert survival.load_vigils("full") == rows[:2]
     assert survival.load_vigils("full", "photographs") == rows[1:2]
@@ -167,7 +179,7 @@ def test_what_is_kept_holds_no_picture_of_photographs(small, tmp_path, monkeypat
     elsewhere = tmp_path / "elsewhere"  # a machine without the photographs keeps their numbers
     for one in (ONE, others[1]):
         carried_out(one, elsewhere)
-    survival.keep(rows, out, elsewhere)
+    survival.keep(rows, out, {one.name: place(one, elsewhere, NOWHERE) for one in (ONE, others[1])})
     assert ((out / "rows.jsonl").read_text(), (out / "left.safetensors").read_bytes()) == before
 
 
