@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from began.acceleration import out_of_memory
 from began.config import TrainConfig
+from began.devices.acceleration import out_of_memory
 from began.errors import BeganError
 from began.files import readable
 

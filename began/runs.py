@@ -165,7 +165,7 @@ def _stopped_run(path: Path) -> Run:
         model.load_state_dict(state["model"])
         model.generator.load_state_dict(state["average"] or model.generator.state_dict())
     except RuntimeError as error:
-        raise ValueError(f"{path} does not hold the weights of its own config{instead(path)}") from error
+        raise BeganError(f"{path} does not hold the weights of its own config{instead(path)}") from error
     told = {
         "finished": False,
         "steps": state["step"],

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.amp import GradScaler
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from began.acceleration import DTYPES, WARM_UP, Graphed, compile_failure, out_of_memory, precisions
 from began.config import TrainConfig
+from began.devices.acceleration import DTYPES, WARM_UP, Graphed, compile_failure, out_of_memory, precisions
+from began.devices.parallel import ALONE, Ranks
 from began.losses import Losses
-from began.parallel import ALONE, Ranks
 from began.passes import Began, Halfway, fast_pass, float16_pass, reference_pass
 
 logger = logging.getLogger(__name__)

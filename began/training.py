@@ -15,16 +15,16 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from began.acceleration import out_of_memory, usable
 from began.checkpoints import CHECKPOINT, instead, load_checkpoint
 from began.collapse import COUNT, EVERY, CollapseError, Reading, healthy, read, suspicion
 from began.config import TrainConfig
+from began.devices.acceleration import out_of_memory, usable
+from began.devices.parallel import ALONE, Ranks, Vote
 from began.errors import BeganError
 from began.files import atomic_write, locked, remove_unfinished, save_grid
 from began.images.batches import Batches
 from began.images.pixels import to_unit
 from began.images.sources import Files, Pictures, check_same, open_images
-from began.parallel import ALONE, Ranks, Vote
 from began.passes import Began
 from began.rescue import Rescue, good_checkpoint, remedied
 from began.signals import stop_signals

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import torch
 
-from began.acceleration import WARM_UP, seconds
 from began.config import TrainConfig
-from began.parallel import ALONE, Ranks
+from began.devices.acceleration import WARM_UP, seconds
+from began.devices.parallel import ALONE, Ranks
 from began.step import Update, decided, offered
 
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from began.acceleration import Graphed
 from began.config import TrainConfig
+from began.devices.acceleration import Graphed
 from began.losses import latent_constraint, reconstruction_loss
 from began.networks import Layer, UpConv
 from began.passes import Began, fast_pass

@@ -27,8 +27,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 from tqdm import tqdm
 
-from began.acceleration import DTYPES, WARM_UP, compile_failure, out_of_memory, precisions, seconds
 from began.config import PRESETS, TrainConfig
+from began.devices.acceleration import DTYPES, WARM_UP, compile_failure, out_of_memory, precisions, seconds
 from began.passes import Began, fast_pass
 from began.step import Update
 from began.tuning import settled

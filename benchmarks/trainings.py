@@ -14,8 +14,9 @@ from torch import Tensor
 
 from began.checkpoints import CHECKPOINT
 from began.config import TrainConfig
+from began.devices.launch import joined
+from began.devices.parallel import Ranks
 from began.images.pixels import to_pixels
-from began.parallel import Ranks, joined
 from began.runs import save_run
 from began.training import Trainer, open_data
 

@@ -62,8 +62,8 @@ class Commands(click.Group):
 
 def _mendable(error: Exception) -> str | None:
     """Return what a user is told of an error that a user can mend; None for any other."""
-    from began.acceleration import out_of_memory  # only now: torch takes seconds to import, and --help needs none of it
     from began.collapse import CollapseError
+    from began.devices.acceleration import out_of_memory
     from began.errors import BeganError
     from began.training import DivergenceError, MemoryLimitError
 

@@ -9,8 +9,8 @@ from typing import Literal, get_args, get_origin
 import click
 import torch
 
-from began.acceleration import usable
 from began.config import TrainConfig
+from began.devices.acceleration import usable
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(exists=True, dir_okay=False)

@@ -8,7 +8,7 @@ import click
 import torch
 
 from began.config import TrainConfig
-from began.parallel import Ranks
+from began.devices.parallel import Ranks
 from began.training import Trainer, open_data
 
 WARM_UP, TIMED = 5, 15  # steps: a graph, a compiler and cuDNN's search take their time in the first

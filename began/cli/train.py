@@ -13,13 +13,13 @@ import torch
 
 from began.checkpoints import CHECKPOINT, load_checkpoint
 from began.cli.command import Command, say, wrote
-from began.cli.launch import joined, launched
 from began.cli.options import FOLDER, config_options, device_option
 from began.cli.rehearsal import rehearse
 from began.config import PRESETS, TrainConfig
+from began.devices.launch import joined, launched
+from began.devices.parallel import ALONE, Ranks, lost_contact
 from began.files import locked
 from began.images.folder import shown, some
-from began.parallel import ALONE, Ranks, lost_contact
 from began.runs import save_run
 from began.training import CHANGEABLE, DivergenceError, Trainer, open_data
 

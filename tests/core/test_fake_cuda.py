@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor, FakeTensorMode
 
-from began import acceleration, step, training
-from began.acceleration import usable
+from began import step, training
 from began.config import TrainConfig
+from began.devices import acceleration
+from began.devices.acceleration import usable
 from began.images import batches
 from began.images.sources import Pictures
 from began.step import Update

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from began import parallel
 from began.checkpoints import CHECKPOINT, load_checkpoint
-from began.cli.launch import joined, launched
-from began.parallel import ALONE, Ranks, Vote
+from began.devices import parallel
+from began.devices.launch import joined, launched
+from began.devices.parallel import ALONE, Ranks, Vote
 
 STEPS = 20
 RUNS = {
@@ -175,7 +175,7 @@ def test_the_vote_of_a_process_alone_is_its_own():
 
 def began(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Call the command line with variables that a launcher may have left behind."""
-    command = [sys.executable, "-c", "import began.cli.launch as launch, datetime\n"]
+    command = [sys.executable, "-c", "import began.devices.launch as launch, datetime\n"]
     command[-1] += "launch.PATIENCE = datetime.timedelta(seconds=2)\nfrom began.cli import main\nmain()"
     return subprocess.run(
         [*command, *options], env=ENVIRONMENT | environment, capture_output=True, text=True, timeout=120

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from began import step as module
 from began import tuning
 from began.config import TrainConfig
-from began.parallel import Ranks
+from began.devices.parallel import Ranks
 from began.passes import Began, fast_pass, float16_pass, reference_pass
 from began.step import Record, Update
 from began.tuning import seconds_a_step, settled

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from began.acceleration import WARM_UP
+from began.devices.acceleration import WARM_UP
 from studies.toy.ensemble import BLOCK, COMMON, Ensemble, stream
 from studies.toy.gans import GAN, WGAN, ExperienceReplay
 from studies.toy.methods import METHODS

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from began.acceleration import WARM_UP, Graphed
+from began.devices.acceleration import WARM_UP, Graphed
 from began.errors import BeganError
 from began.losses import distance
 from studies.toy.mixtures import SAMPLES, Mixture

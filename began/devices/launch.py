@@ -12,20 +12,21 @@ from torch.distributed.constants import default_pg_timeout
 from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
-from began.parallel import ALONE, Ranks
+from began.devices.parallel import ALONE, Ranks
+from began.errors import BeganError
 
 PATIENCE = timedelta(minutes=2)  # for the other processes to be there
 logger = logging.getLogger(__name__)
 
 
 def launched() -> Ranks:
-    """Return which of the processes that a launcher started this is; ValueError names a variable that is no number."""
+    """Return which of the processes that a launcher started this is; BeganError names a variable that is no number."""
     numbers = []
     for name, alone in (("RANK", "0"), ("WORLD_SIZE", "1")):
         value = os.environ.get(name, alone)
         if not value.isdecimal():
             cure = "unset it to train in one process, or start several with torchrun"
-            raise ValueError(f"the environment variable {name} must be a number, got {value!r}; {cure}")
+            raise BeganError(f"the environment variable {name} must be a number, got {value!r}; {cure}")
         numbers.append(int(value))
     return Ranks(*numbers) if numbers[1] > 1 else ALONE
 
@@ -34,7 +35,7 @@ def launched() -> Ranks:
 def joined(device: torch.device) -> Iterator[Ranks]:
     """Join the processes that torchrun started with this one, over NCCL for CUDA and gloo otherwise.
 
-    Raises ValueError as `launched` does, TimeoutError where the others are not there.
+    Raises BeganError as `launched` does, TimeoutError where the others are not there.
     """
     ranks = launched()
     if ranks.count == 1:

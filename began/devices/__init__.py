@@ -1,0 +1,1 @@
+"""What a run computes on: precision, compilers, graphs, and several processes."""
