@@ -60,7 +60,7 @@ class TrainConfig:
     mode: Mode = option("fast", "fast: one pass serves both updates; reference: the equations word by word")
     precision: Precision = option("auto", "of the networks, as autocast does it; auto is the best that the device has")
     compile: bool = option(False, "use torch.compile")
-    log_every: int = option(100, "steps between two readings of the history", 1)
+    log_every: int = option(100, "steps between two readings of the history", 1, 10**6)
     sample_every: int = option(500, "steps between two sample grids", 1)
     checkpoint_every: int = option(1000, "steps between two checkpoints", 1)
     on_collapse: OnCollapse = option("warn", "rollback goes back to the last good checkpoint and applies the remedy")

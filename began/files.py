@@ -23,6 +23,11 @@ REFUSALS = {
     errno.EROFS: "the disk is read-only",
     errno.EACCES: "there is no permission",
     errno.EPERM: "there is no permission",
+    errno.EEXIST: "a file is in the way",
+    errno.ENOTDIR: "a file is in the way",
+    errno.ENOENT: "there is no such place",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.EIO: "the disk fails",
 }
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # what a disk without locks answers
 

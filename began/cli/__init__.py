@@ -57,7 +57,7 @@ class Commands(click.Group):
             if isinstance(error, click.ClickException):
                 raise
             report = "this is a fault of began: please report it, with the lines above and those of: began info"
-            raise click.ClickException(reason or report) from error
+            raise click.ClickException((reason or report).replace("\n", "\\n")) from error  # a name may have more lines
 
 
 def _mendable(error: Exception) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from began.cli.options import OUTPUT
 from began.files import explained, picture_format
 from began.images.folder import shown
 
@@ -56,9 +57,8 @@ def wrote(*paths: Path) -> None:
 
 def picture_option(default: str) -> Callable[[Callable], Callable]:
     """Add --out, the name of a picture in a format that can be written."""
-    kind = click.Path(path_type=Path, dir_okay=False)
     text = "a picture: .png, .jpg or .webp"
-    return click.option("--out", type=kind, default=default, show_default=True, callback=_picture, help=text)
+    return click.option("--out", type=OUTPUT, default=default, show_default=True, callback=_picture, help=text)
 
 
 def _picture(_ctx: click.Context, _param: click.Parameter, value: Path) -> Path:
@@ -73,13 +73,11 @@ force_option = click.option("--force", is_flag=True, help="write over what is th
 
 
 def check_outputs(*paths: Path, force: bool, reads: Iterable[str | Path] = ()) -> None:
-    """Refuse to write over what the command `reads`, over what is no file, over any file unless forced, or in vain."""
+    """Refuse to write over what the command `reads`, over anything unless forced, or in vain."""
     for path in paths:
         if os.path.lexists(path):
             if any(os.path.exists(path) and os.path.exists(other) and path.samefile(other) for other in reads):
                 raise click.UsageError(f"{shown(path)} is read by this command: choose another --out")
-            if path.exists() and not path.is_file():
-                raise click.UsageError(f"{shown(path)} is no ordinary file: choose another --out")
             if not force:
                 raise click.UsageError(f"{shown(path)} is there already: --force replaces it, another --out does not")
         check_writable(path.parent)

@@ -4,16 +4,31 @@ import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import click
 import torch
 
 from began.config import TrainConfig
 from began.devices.acceleration import usable
+from began.images.folder import shown
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(exists=True, dir_okay=False)
+
+class Place(click.Path):
+    """A path that is not empty, as an unset variable is, and neither a pipe nor a device, on which reading may hang."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse the others."""
+        if not os.fspath(value):
+            self.fail("its name is empty", param, ctx)
+        if os.path.exists(value) and not (os.path.isfile(value) or os.path.isdir(value)):
+            self.fail(f"{shown(value)} is a pipe or a device", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FOLDER = Place(path_type=Path, file_okay=False)
+FILE = Place(exists=True, dir_okay=False)
+OUTPUT = Place(path_type=Path, dir_okay=False)
 
 
 def config_options(command: Callable) -> Callable:

@@ -146,7 +146,7 @@ def test_a_pipe_or_a_folder_is_not_replaced_by_a_picture(command: str, place: Pa
     os.mkfifo("pipe.png")
     (place / "folder.png").mkdir()
     line = the_line(WRITING[command]("--out=pipe.png", "--force"), 2)
-    assert "pipe.png is no ordinary file: choose another --out" in line
+    assert "'--out': pipe.png is a pipe or a device" in line
     assert "folder.png' is a directory" in the_line(WRITING[command]("--out=folder.png", "--force"), 2)
     assert Path("pipe.png").is_fifo()
 
@@ -208,7 +208,8 @@ def test_a_name_that_tells_no_format_is_refused(command: str, name: str, place: 
     for module in ("codes", "look"):
         monkeypatch.setattr(f"began.cli.{module}.load_run", lambda *_: pytest.fail("work was done"))
     line = the_line(WRITING[command]("--out", name), 2)
-    assert f"{Path(name)} must end in .png, .jpg, .jpeg, .webp: that tells the format" in line
+    told = f"{name} must end in .png, .jpg, .jpeg, .webp: that tells the format" if name else "its name is empty"
+    assert told in line
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300", "1e39", "1e7"])

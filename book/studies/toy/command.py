@@ -9,7 +9,7 @@ import click
 import torch
 
 from began.cli.command import Command, check_outputs, force_option, quiet, say, wrote
-from began.cli.options import device_option
+from began.cli.options import OUTPUT, device_option
 from began.files import atomic_write, explained, locked, readable
 from studies.statistics import interval
 from studies.toy.methods import METHODS
@@ -48,7 +48,7 @@ def _numbers(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 @click.option("--problem", type=click.Choice(list(PROBLEMS)), default="grid", show_default=True)
 @click.option("--seeds", type=click.IntRange(1), default=10, show_default=True, help="runs of each setting")
 @click.option("--steps", type=click.IntRange(1), default=10_000, show_default=True, help="steps of G")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="JSON lines  [runs/sweep-METHOD.jsonl]")
+@click.option("--out", type=OUTPUT, help="JSON lines  [runs/sweep-METHOD.jsonl]")
 @force_option
 @device_option
 @knob_options
