@@ -2,6 +2,7 @@
 
 import logging
 import re
+import signal
 from collections.abc import Iterator
 
 import numpy as np
@@ -99,6 +100,7 @@ class Batches:
                 batch_sampler=(indices.tolist() for indices, _ in self._order(step, torch.device("cpu"))),
                 num_workers=workers,
                 pin_memory=self.device.type == "cuda",
+                worker_init_fn=_deaf,
                 generator=torch.Generator(),  # without one it draws from the global generator, and z would change
             )
             try:
@@ -125,6 +127,15 @@ class Batches:
         """Draw one epoch: the order of the pictures, and 1 for each that `flip` mirrors, int64 (2, N)."""
         rng, count = np.random.default_rng((self.seed, epoch)), len(self.images)
         return torch.from_numpy(np.stack([rng.permutation(count), rng.integers(0, 2, count)]))
+
+
+def _deaf(_worker: int) -> None:
+    """Let signals to a whole group of processes, such as Ctrl-C or a batch system's, be the training process's affair.
+
+    It tells its workers when to end, and they see it when it died.
+    """
+    for name in {"SIGINT", "SIGTERM", "SIGHUP"} & vars(signal).keys():
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def _mirrored(pixels: Tensor, flips: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from began import files, training
 from began.checkpoints import CHECKPOINT, GOOD, load_checkpoint
@@ -741,3 +743,25 @@ def test_a_run_that_is_told_to_end_says_so_in_its_exit_code(number: int, code: i
     assert result.exit_code == code
     assert "stopped at step 1; go on with: began train --resume" in result.output
     assert load_checkpoint(tmp_path / "run" / CHECKPOINT)["step"] == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_to_all_processes_of_a_run_that_streams_is_heard_by_one(number: int, code: int, tmp_path: Path):
+    """As a terminal sends Ctrl-C and a batch system SIGTERM: to the processes that decode pictures, too."""
+    for index in range(16):
+        Image.new("RGB", (16, 16), (index, 0, 0)).save(tmp_path / f"{index}.png")
+    out, data = tmp_path / "run", f"--data=folder:{tmp_path}"
+    options = [*OPTIONS, data, "--count=16", "--stream", "--device=cpu", "--checkpoint-every=10", "--steps=1000000"]
+    child = [sys.executable, "-m", "began.cli", "train", "--out", str(out), *options]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(child, stdout=pipe, stderr=pipe, text=True, env=ENVIRONMENT, start_new_session=True) as run:
+        while not (out / CHECKPOINT).exists():
+            assert run.poll() is None, run.communicate()[1]
+            time.sleep(0.1)
+        os.killpg(run.pid, number)
+        printed, errors = run.communicate(timeout=60)
+    assert run.returncode == code, errors
+    assert f"stopped at step {load_checkpoint(out / CHECKPOINT)['step']}; go on with: " in printed
+    assert "Traceback" not in errors
+    with pytest.raises(ProcessLookupError):
+        os.killpg(run.pid, 0)
