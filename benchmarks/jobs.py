@@ -65,6 +65,13 @@ JOBS = [
         expected=60,
         limit=150,
     ),
+    Job(
+        "hotspots",
+        "which operations hold the step back, at 64x64, n = 128, batch 16 and 64",
+        ("benchmarks/hotspots.py", "--shape", "64", "128", "64", "--shape", "64", "128", "16"),
+        expected=25,
+        limit=90,
+    ),
     training("faces64-began", "BEGAN on 64x64 faces, larger than those of the book", 90),
     training("faces64-began-cs", "BEGAN-CS on 64x64 faces, larger than those of the book", 90),
     ladder(64, 128, (16,), 90, "--model", "began", "--compiled", name="-compiled"),

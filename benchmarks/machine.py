@@ -17,7 +17,19 @@ from began.files import atomic_write
 from began.runs import provenance
 
 RESULTS = Path(os.environ.get("BEGAN_RESULTS") or Path(__file__).parent / "results")  # a job of gpu.py has its own
-IDENTITY = ("model", "mode", "way", "data", "test", "size", "n", "batch", "members", "seed")  # what names a row
+IDENTITY = (
+    "model",
+    "mode",
+    "way",
+    "data",
+    "test",
+    "operation",
+    "size",
+    "n",
+    "batch",
+    "members",
+    "seed",
+)  # what names a row
 
 
 def machine_name(device: torch.device) -> str:

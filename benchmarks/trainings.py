@@ -1,6 +1,7 @@
 """Trains what the book would show from a GPU: `python benchmarks/trainings.py NAME FOLDER`.
 
-A second call with the same folder goes on from the checkpoint there. The finished run lies in FOLDER/NAME.
+A second call with the same folder goes on from the checkpoint there. The finished run lies in FOLDER/NAME, as one of
+the artifacts.
 """
 
 import os
@@ -69,8 +70,9 @@ def main(name: str, place: str) -> None:
         save_samples(trainer.sample(), folder / "samples.png")
         if trainer.step < config.steps:
             raise SystemExit(f"stopped at step {trainer.step}; a second call goes on")
-        print(save_run(trainer, folder / name, half=True)["metrics"])
-        (folder / "samples.png").replace(folder / name / "samples.png")
+        left = folder / name if ranks.count == 1 else folder  # a rehearsal of several processes is no artifact
+        print(save_run(trainer, left, half=True)["metrics"])
+        (folder / "samples.png").replace(left / "samples.png")
         (folder / CHECKPOINT).unlink()
 
 

@@ -5,6 +5,7 @@ import os
 from dataclasses import replace
 
 import ensembles
+import hotspots
 import machine
 import monitor
 import ports
@@ -102,6 +103,17 @@ def test_a_run_writes_its_table_and_keeps_what_was_there(tmp_path, monkeypatch):
     assert all(row["ratio_low"] <= row["ratio"] <= row["ratio_high"] for row in rows)
     assert all(row["ratio"] == 1 for row in rows if row["mode"] == "ports")
     assert all(row["images_per_s"] > 0 and row["floor_share"] > 0 for row in rows)
+
+
+def test_the_operations_that_take_the_time_of_a_step_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "RESULTS", tmp_path)
+    hotspots.main(["--device", "cpu", "--shape", "16", "8", "4"])
+    (path,) = tmp_path.glob("hotspots-*.json")
+    rows = json.loads(path.read_text())["rows"]
+    shares = [row["share"] for row in rows]
+    assert shares == sorted(shares, reverse=True)
+    assert 0.8 < sum(shares) <= 1.001
+    assert any("convolution" in row["operation"] for row in rows[:10])
 
 
 def test_ensembles_are_compared_with_one_run_after_another(tmp_path, monkeypatch):
