@@ -12,8 +12,8 @@ from machine import facts, merged, save, significant
 from step import Reading, batch, decided
 from torch.profiler import ProfilerActivity, profile
 
-from began.acceleration import seconds
 from began.config import TrainConfig
+from began.devices.acceleration import seconds
 
 STEPS = 5
 MOST = 25  # operations that are named
