@@ -19,7 +19,15 @@ BLOWN = 2.0  # spread above which samples are no pictures any more
 
 
 class CollapseError(RuntimeError):
-    """A run has collapsed, and nobody asked to go back, or going back did not help."""
+    """A run has collapsed, and nobody asked to go back, or going back did not help.
+
+    >>> from began import Trainer, TrainConfig
+    >>> config = TrainConfig(size=16, n=4, count=8, batch=4, steps=2, on_collapse="stop")
+    >>> try:
+    ...     _ = Trainer(config).fit(progress=False)
+    ... except CollapseError as error:
+    ...     print(error)
+    """
 
 
 class Reading(NamedTuple):

@@ -27,7 +27,10 @@ def option(default: Any, meaning: str, low: float | None = None, high: float = L
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A training run, validated on construction: ValueError names the field, its value and what is allowed.
+    """A training run, validated on construction: BeganError names the field, its value and what is allowed.
+
+    >>> TrainConfig.preset("began_cs", size=64).alpha
+    0.1
 
     The defaults suit rendered faces and a few minutes on two CPU cores. The papers, on photographs and for hundreds of
     thousands of steps: `size=64, n=128` or more, `gamma=0.5, lambda_k=1e-3, lr=1e-4`. `PRESETS` holds what

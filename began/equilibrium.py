@@ -9,6 +9,11 @@ from began.losses import convergence_measure
 class Equilibrium(nn.Module):
     """The weight k_t of L(G(z)) in D's loss, as tensors on the device.
 
+    >>> balance = Equilibrium(gamma=0.5, lambda_k=0.1)
+    >>> _ = balance.update(torch.tensor(0.4), torch.tensor(0.1))
+    >>> balance.k
+    tensor(0.0100)
+
     `k_{t+1} = clip(k_t + lambda (gamma L(x) - L(G(z))), 0, 1)` (BEGAN 3.4). It accumulates the error: integral control,
     with the clip as its anti-windup. gamma >= 0 (the paper: [0, 1]), lambda > 0, k_0 in [0, 1]. `scale_free` divides
     the error by L(x), so that lambda means the same on any data. Each may be a tensor `(E,)`, for E runs side by side.

@@ -50,6 +50,7 @@ class Began(nn.Module):
 
 
 Halfway = tuple[Losses, Callable[[], None]]  # the losses of a forward pass, and what to call for its gradients
+Rule = Callable[[Began, Tensor, Tensor], Halfway]  # of x and z: how the players' gradients come about
 
 
 def reference_pass(model: Began, x: Tensor, z_D: Tensor, z_G: Tensor) -> Halfway:

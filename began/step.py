@@ -17,8 +17,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from began.config import TrainConfig
 from began.devices.acceleration import DTYPES, WARM_UP, Graphed, compile_failure, out_of_memory, precisions
 from began.devices.parallel import ALONE, Ranks
+from began.errors import BeganError
 from began.losses import Losses
-from began.passes import Began, Halfway, fast_pass, float16_pass, reference_pass
+from began.passes import Began, Halfway, Rule, fast_pass, float16_pass, reference_pass
 
 logger = logging.getLogger(__name__)
 
@@ -49,13 +50,25 @@ class Update:
     writes a row of `Record` on the device; `read()` hands the rows over. Nothing in it waits for the host, and on CUDA
     it is one graph unless `graph` is False. What fails of graph, torch.compile and lower precision in the first calls,
     the run goes on `without`. With several `ranks`, x is this process's part of the batch, z is drawn for the whole
-    batch, and gradients, losses, k and M are those of the whole. `config` is that given with its precision decided by
-    rule (`decided`; a trial is `tuning.settled`).
+    batch, and gradients, losses, k and M are those of the whole. `config` is that given with its precision decided
+    without a trial (`decided`; with one: `tuning.settled`). `rule(model, x, z)` gets the gradients in another way: it
+    returns the losses and what adds the gradients, as `passes.fast_pass` does.
     """
 
-    def __init__(self, config: TrainConfig, device: torch.device, ranks: Ranks = ALONE, *, graph: bool = True):
+    def __init__(
+        self,
+        config: TrainConfig,
+        device: torch.device,
+        ranks: Ranks = ALONE,
+        *,
+        rule: Rule | None = None,
+        graph: bool = True,
+    ):
         self.config, self.ranks, self.device = decided(config, device, ranks), ranks, device
+        if rule and self.config.precision == "float16":
+            raise BeganError("precision must be float32 or bfloat16 for a rule of one's own: float16 has its own pass")
         self.without: list[str] = []  # what failed, and why
+        self.rule = rule
         weights, noise, grid = streams(config.seed)
         self.model = Began(config, torch.Generator().manual_seed(weights))
         self.model.to(device).to(memory_format=torch.channels_last)
@@ -194,7 +207,9 @@ class Update:
         self._cursor += 1
 
     def _forward(self, x: Tensor, z: Callable[[], Tensor]) -> Halfway:
-        """Run the forward half of the pass that the config asks for."""
+        """Run the forward half of the pass that the config asks for, or of a rule of somebody's own."""
+        if self.rule:
+            return self._players(self.rule, x, z())
         if self.config.mode == "reference":
             return self._players(reference_pass, x, z(), z())
         if self.scaler.is_enabled():

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from began.config import TrainConfig
 from began.images.pixels import pixel_std
 from began.images.sources import open_images
-from began.runs import generate, summary
+from began.runs.results import generate, summary
 from began.training import Trainer
 
 WAYS = {

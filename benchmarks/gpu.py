@@ -31,8 +31,8 @@ import machine  # noqa: E402 - from a checkout that is not installed
 import torch  # noqa: E402
 from jobs import Job  # noqa: E402
 
-from began import artifacts  # noqa: E402
 from began.files import atomic_write  # noqa: E402
+from began.runs import artifacts  # noqa: E402
 
 LARGEST = 14_000_000  # bytes of the file of results
 CHUNK, CHUNKS = 11_000_000, 4  # bytes of a file of weights, and how many there may be

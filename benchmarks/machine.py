@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from began.files import atomic_write
-from began.runs import provenance
+from began.runs.saving import provenance
 
 RESULTS = Path(os.environ.get("BEGAN_RESULTS") or Path(__file__).parent / "results")  # a job of gpu.py has its own
 IDENTITY = (

@@ -49,7 +49,7 @@ def measured(config: TrainConfig, device: torch.device, place: Path) -> dict[str
     seconds(train(4), device)
     steps = max(2, round(SECONDS / seconds(train(4), device) * 4))
     watch()
-    written = statistics.median(seconds(trainer._save, device) for _ in range(ROUNDS))
+    written = statistics.median(seconds(trainer.save_checkpoint, device) for _ in range(ROUNDS))
     pairs = []
     for _ in range(ROUNDS):
         step = (seconds(train(steps), device) - written) / steps  # `fit` ends with a checkpoint

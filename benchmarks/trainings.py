@@ -18,8 +18,9 @@ from began.config import TrainConfig
 from began.devices.launch import joined
 from began.devices.parallel import Ranks
 from began.images.pixels import to_pixels
-from began.runs import save_run
-from began.training import Trainer, open_data
+from began.runs.saving import save_run
+from began.state import open_data
+from began.training import Trainer
 
 NEVER = 10**6
 _FACES: dict[str, Any] = {

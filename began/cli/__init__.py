@@ -65,7 +65,8 @@ def _mendable(error: Exception) -> str | None:
     from began.collapse import CollapseError
     from began.devices.acceleration import out_of_memory
     from began.errors import BeganError
-    from began.training import DivergenceError, MemoryLimitError
+    from began.state import DivergenceError
+    from began.training import MemoryLimitError
 
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed; pip install 'began[book]' brings what this needs"

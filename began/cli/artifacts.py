@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 import torch
 
-from began.artifacts import Options, artifacts_folder, makers
 from began.cli.command import Command, check_writable, wrote
 from began.cli.options import FOLDER, device_option
 from began.files import locked
+from began.runs.artifacts import Options, artifacts_folder, makers
 
 
 @click.command(cls=Command, example="began artifacts toy faces32-began")

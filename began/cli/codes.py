@@ -15,7 +15,7 @@ from began.files import save_grid
 from began.images.folder import shown
 from began.images.pixels import read_picture, to_unit
 from began.measure.reader import load_reader
-from began.runs import generate, load_run, run_folder
+from began.runs.results import generate, load, run_folder
 
 FURTHEST = 1e6  # from 0 that a number of z is set: codes are about 1 in size
 
@@ -72,7 +72,7 @@ def invert(
     """
     codes = out.with_suffix(".safetensors")
     check_outputs(out, codes, force=force, reads=[*images, *run_folder(run).glob("*")])
-    loaded = load_run(run).to(device)
+    loaded = load(run).to(device)
     pictures = [read_picture(image, None, loaded.config.size, loaded.config.channels) for image in images]
     x = to_unit(torch.stack(pictures).to(device))
     found = edits.invert(loaded, x, iterations=iterations, restarts=restarts, bound=bound)
@@ -136,7 +136,7 @@ def edit(
     """
     reads = [path for path in (codes, toward, away) if path is not None]
     check_outputs(out, force=force, reads=[*reads, *run_folder(run).glob("*")])
-    loaded = load_run(run).to(device)
+    loaded = load(run).to(device)
     n_z = loaded.config.n_z
     z = edits.load_codes(codes, n_z).z
     changed = z.clone()

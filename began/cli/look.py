@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 import torch
 
-from began.artifacts import artifact_names, artifacts_folder
 from began.cli.command import Command, check_outputs, force_option, picture_option, quiet, wrote
 from began.files import save_grid
-from began.runs import load_run, run_folder
+from began.runs.artifacts import artifact_names, artifacts_folder
+from began.runs.results import load, run_folder
 
 
 @click.command(cls=Command, example="began sample --run runs/mine --count 16 --out grid.png")
@@ -23,7 +23,7 @@ from began.runs import load_run, run_folder
 def sample(run: str, count: int, seed: int, out: Path, force: bool) -> None:
     """Write a grid of samples of a finished run."""
     check_outputs(out, force=force, reads=run_folder(run).glob("*"))
-    save_grid(load_run(run).sample(count, seed), out, max(1, round(count**0.5)))
+    save_grid(load(run).sample(count, seed), out, max(1, round(count**0.5)))
     wrote(out)
 
 
@@ -32,7 +32,7 @@ def sample(run: str, count: int, seed: int, out: Path, force: bool) -> None:
 def info(run: str | None) -> None:
     """Print what is known of a run, or of this installation; with --quiet only where it, or its artifacts, lie."""
     if run is not None:
-        record = load_run(run).record
+        record = load(run).record
         click.echo(str(run_folder(run)) if quiet() else json.dumps(record, indent=1))
         return
     if quiet():

@@ -10,7 +10,7 @@ import click
 import torch
 
 from began.config import TrainConfig
-from began.devices.acceleration import usable
+from began.devices.acceleration import best_device, usable
 from began.images.folder import shown
 
 
@@ -50,8 +50,7 @@ def config_options(command: Callable) -> Callable:
 
 def device_option(command: Callable) -> Callable:
     """Add --device, a CUDA device where there is one by default."""
-    default = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-    return click.option("--device", default=default, show_default=True, callback=_device)(command)
+    return click.option("--device", default=best_device(), show_default=True, callback=_device)(command)
 
 
 def _device(_ctx: click.Context, _param: click.Parameter, value: str) -> torch.device:

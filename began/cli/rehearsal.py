@@ -9,7 +9,8 @@ import torch
 
 from began.config import TrainConfig
 from began.devices.parallel import Ranks
-from began.training import Trainer, open_data
+from began.state import open_data
+from began.training import Trainer
 
 WARM_UP, TIMED = 5, 15  # steps: a graph, a compiler and cuDNN's search take their time in the first
 

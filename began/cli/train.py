@@ -1,7 +1,6 @@
 """`began train`: a run from the command line, on one process or several."""
 
 import dataclasses
-import os
 import shlex
 import signal
 from contextlib import nullcontext
@@ -18,12 +17,11 @@ from began.cli.rehearsal import rehearse
 from began.config import PRESETS, TrainConfig
 from began.devices.launch import joined, launched
 from began.devices.parallel import ALONE, Ranks, lost_contact
+from began.errors import BeganError
 from began.files import locked
-from began.images.folder import shown, some
-from began.runs import save_run
-from began.training import CHANGEABLE, DivergenceError, Trainer, open_data
-
-RUN_FILES = ("samples.png", "run.json", "history.jsonl", "generator.safetensors", "discriminator.safetensors")
+from began.runs.saving import RUN_FILES, check_free, save_run
+from began.state import CHANGEABLE, DivergenceError, open_data
+from began.training import Trainer
 
 
 @click.command(cls=Command, example="began train --data folder:pictures --size 64 --steps 100000 --out runs/mine")
@@ -60,7 +58,10 @@ def train(
         of_preset = [name for values in PRESETS.values() for name in values] if preset else []
         config = _resumed(checkpoint, {name: getattr(config, name) for name in of_preset} | changes)
     else:
-        _check_free(out)
+        try:
+            check_free(out)
+        except BeganError as error:
+            raise click.UsageError(str(error)) from error
     with nullcontext() if launched().rank else locked(out), joined(device) as ranks:
         go_on = f"began train --resume --out {shlex.quote(str(out))} --device {device}"
         trainer = open_trainer(config, device, out, ranks, stream=stream, changed_data=changed_data)
@@ -92,19 +93,16 @@ def open_trainer(
         kind, _, place = config.data.partition(":")
         moved = f"; where its pictures have moved: --data {kind}:DIR" if place else ""
         raise FileNotFoundError(f"{error}{moved}") from error
-    changes = {"stream": stream, "changed_data": changed_data}
-    return Trainer.resume(checkpoint, images, config=config, device=device, out=out, ranks=ranks, **changes)
-
-
-def _check_free(out: Path) -> None:
-    """Refuse a folder in which a new run would write over what is there."""
-    if (out / CHECKPOINT).exists():
-        raise click.UsageError(f"{shown(out)} holds a run already: --resume goes on with it, another --out starts anew")
-    there = [name for name in RUN_FILES if os.path.lexists(out / name)]
-    if not (out / ".lock").exists():  # else the grids may be of a run that was killed before its first checkpoint
-        there += [f"samples/{path.name}" for path in (out / "samples").glob("[0-9]*.png")]
-    if there:
-        raise click.UsageError(f"{shown(out)} holds {some(there)}, which a run would replace: choose another --out")
+    return Trainer.resume(
+        checkpoint,
+        images,
+        config=config,
+        device=device,
+        out=out,
+        ranks=ranks,
+        stream=stream,
+        changed_data=changed_data,
+    )
 
 
 def _resumed(checkpoint: Path, changes: dict[str, Any]) -> TrainConfig:

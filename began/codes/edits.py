@@ -17,7 +17,7 @@ from began.files import atomic_write
 from began.images.faces import ATTRIBUTES
 from began.images.pixels import to_pixels
 from began.measure.reader import CONTINUOUS, Reader
-from began.runs import Run, generate
+from began.runs.results import Run, generate
 
 SAMPLES = 2000  # of which attributes are read, to find the way in which each changes
 

@@ -1,5 +1,6 @@
 """What a device offers beyond plain float32: lower precision, torch.compile, and the step as one CUDA graph."""
 
+import os
 import time
 from collections.abc import Callable
 
@@ -98,6 +99,11 @@ class Graphed:
         with torch.cuda.stream(torch.cuda.current_stream()), capture:
             function(x)
         return graph
+
+
+def best_device() -> str:
+    """Return the CUDA device of this process where there is one, else the CPU."""
+    return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
 
 
 def usable(device: str | torch.device) -> torch.device:

@@ -37,12 +37,20 @@ _warning_filters = threading.Lock()
 
 
 def to_unit(pixels: Tensor) -> Tensor:
-    """Map uint8 pixels, 0 to 255, to float32 in [-1, 1]; any shape, on the device they are on."""
+    """Map uint8 pixels, 0 to 255, to float32 in [-1, 1]; any shape, on the device they are on.
+
+    >>> to_unit(torch.tensor([0, 255], dtype=torch.uint8))
+    tensor([-1.,  1.])
+    """
     return pixels.float() / 127.5 - 1
 
 
 def to_pixels(images: Tensor) -> Tensor:
-    """Map floats to uint8 pixels: the inverse of `to_unit`, rounded and clamped to 0 to 255; any shape."""
+    """Map floats to uint8 pixels: the inverse of `to_unit`, rounded and clamped to 0 to 255; any shape.
+
+    >>> to_pixels(torch.tensor([-1.0, 0.0, 1.5]))
+    tensor([  0, 128, 255], dtype=torch.uint8)
+    """
     return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 

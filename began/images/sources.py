@@ -154,6 +154,9 @@ def open_images(
 ) -> Pictures | Files:
     """Open a set of pictures: uint8 (channels, size, size) each, with a length and the name `spec`.
 
+    >>> open_images("faces", size=16, count=4)[0].shape
+    torch.Size([3, 16, 16])
+
     faces       `count` rendered faces (8192 by default), drawn from `seed`
     folder:DIR  every picture below DIR, sorted by path (what is left out: `folder.pictures_below`): its central
                 square. UTKFace is such a folder

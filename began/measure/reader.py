@@ -20,11 +20,12 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR
 from tqdm.auto import tqdm
 
-from began.artifacts import artifacts_folder
 from began.files import atomic_write, readable
 from began.images.faces import ATTRIBUTES, render, sample_attributes
 from began.images.pixels import to_pixels, to_unit
-from began.runs import load_weights, provenance
+from began.runs.artifacts import artifacts_folder
+from began.runs.results import load_weights
+from began.runs.saving import provenance
 
 CATEGORICAL = [column for column, attribute in enumerate(ATTRIBUTES) if attribute.levels]
 CONTINUOUS = [column for column, attribute in enumerate(ATTRIBUTES) if not attribute.levels]

@@ -20,6 +20,8 @@ def to_markup(paragraph: str) -> str:
     One that is laid out with spaces, such as a table, keeps its lines; in any other, what is outside
     backticks is escaped.
     """
+    if paragraph.lstrip().startswith(">>>"):  # an example, which reStructuredText knows
+        return paragraph
     if LAYOUT.search(paragraph) and not paragraph.startswith("- "):
         return "::\n\n" + textwrap.indent(paragraph, "    ")
     pieces = BACKTICKS.split(paragraph)

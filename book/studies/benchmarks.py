@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from began.artifacts import artifacts_folder
+from began.runs.artifacts import artifacts_folder
 
 
 def benchmark_results(benchmark: str) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from began.artifacts import artifacts_folder
 from began.files import atomic_write
+from began.runs.artifacts import artifacts_folder
 
 logger = logging.getLogger(__name__)
 Verdict = Literal["reproduced", "differs", "not reproduced", "open"]

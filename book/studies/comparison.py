@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from began.artifacts import Options, artifacts_folder
 from began.files import atomic_write
-from began.runs import provenance
+from began.runs.artifacts import Options, artifacts_folder
+from began.runs.saving import provenance
 from studies.keys import fingerprint, toy
 from studies.statistics import interval
 from studies.toy.methods import METHODS

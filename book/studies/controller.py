@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from began.artifacts import Options, artifacts_folder
 from began.config import TrainConfig
 from began.equilibrium import Equilibrium
 from began.files import atomic_write
@@ -21,7 +20,8 @@ from began.images.batches import Batches
 from began.images.faces import rendered_faces
 from began.images.sources import Pictures
 from began.losses import convergence_measure
-from began.runs import provenance
+from began.runs.artifacts import Options, artifacts_folder
+from began.runs.saving import provenance
 from began.step import Update
 from studies.gammas import BASE
 from studies.keys import fingerprint

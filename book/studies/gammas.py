@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from began.artifacts import Options, artifacts_folder
 from began.config import TrainConfig
 from began.equilibrium import Equilibrium
 from began.files import atomic_write
@@ -23,7 +22,9 @@ from began.measure.distances import curve_metrics, measure
 from began.measure.reader import load_reader
 from began.measure.wasserstein import loss_statistics
 from began.passes import Began
-from began.runs import generate, provenance, summary, windows
+from began.runs.artifacts import Options, artifacts_folder
+from began.runs.results import generate, summary, windows
+from began.runs.saving import provenance
 from began.step import Record, Update
 from studies.image_gans import EBGAN, WGANGP, AlternatingBEGAN, Turns
 from studies.keys import fingerprint, measures

@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from began.artifacts import Options, artifacts_folder
 from began.codes.search import Found, disentanglement, importances, interpolate, move, regress, search, sweep
 from began.config import PRESETS, TrainConfig
 from began.files import atomic_write
@@ -21,7 +20,9 @@ from began.losses import distance
 from began.measure.distances import sharpness
 from began.measure.reader import CATEGORICAL, CONTINUOUS, Reader, load_reader, nearest_face
 from began.passes import Began
-from began.runs import generate, provenance
+from began.runs.artifacts import Options, artifacts_folder
+from began.runs.results import generate
+from began.runs.saving import provenance
 from began.step import Update
 from studies.gammas import BASE, SEEDS, pictures, rounded
 from studies.image_gans import ALI, Turns

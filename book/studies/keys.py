@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from began.artifacts import artifacts_folder
 from began.measure import distances
+from began.runs.artifacts import artifacts_folder
 from studies.toy.ensemble import Method
 from studies.toy.mixtures import RADIUS, SAMPLES
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from began.artifacts import Options
 from began.checkpoints import CHECKPOINT, load_checkpoint
 from began.cli.train import finish, open_trainer
 from began.config import TrainConfig
 from began.measure.reader import save_reader, train_reader
+from began.runs.artifacts import Options
 
 _FACES: dict[str, Any] = {
     "size": 32,

@@ -3,15 +3,15 @@
 import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from began.artifacts import Options, artifacts_folder
 from began.collapse import EVERY, CollapseError, Reading, read, total_variance
 from began.config import PRESETS, TrainConfig
 from began.files import atomic_write
@@ -21,9 +21,11 @@ from began.losses import Losses, discriminator_loss, latent_constraint, reconstr
 from began.measure.distances import attribute_diversity, curve_metrics
 from began.measure.reader import Reader, load_reader
 from began.passes import Began, Halfway
-from began.runs import generate, provenance, windows
-from began.step import Update
-from began.training import DivergenceError, Trainer
+from began.runs.artifacts import Options, artifacts_folder
+from began.runs.results import generate, windows
+from began.runs.saving import provenance
+from began.state import DivergenceError
+from began.training import Trainer
 from studies.gammas import BASE, SEEDS, pictures, rounded
 from studies.keys import fingerprint, measures, toy
 from studies.toy.autoencoders import BEGAN
@@ -83,8 +85,8 @@ class ToyVigils(NamedTuple):
         return self.steps
 
 
-def leaking_pass(model: Began, x: Tensor, z: Tensor, in_D: bool) -> Halfway:
-    """Get gradients with L_c in G's loss too, or (not `in_D`) there alone: an ablation of `step.fast_pass`.
+def leaking_pass(model: Began, x: Tensor, z: Tensor, in_D: bool = True) -> Halfway:
+    """Get gradients with L_c in G's loss too, or (not `in_D`) there alone: an ablation of `passes.fast_pass`.
 
     `L_G = L(G(z)) + alpha L_c` over theta_G. Shapes and returns: as there.
     """
@@ -107,34 +109,7 @@ def leaking_pass(model: Began, x: Tensor, z: Tensor, in_D: bool) -> Halfway:
     return Losses(*(loss.detach() for loss in losses)), backward
 
 
-class Leaking(Update):
-    """An update whose L_c reaches G, as well as D unless it is `moved`."""
-
-    moved: ClassVar = False
-
-    def _forward(self, x: Tensor, z: Callable[[], Tensor]) -> Halfway:
-        return self._players(leaking_pass, x, z(), not self.moved)
-
-
-class Moved(Leaking):
-    """An update whose L_c is in G's loss instead of D's."""
-
-    moved: ClassVar = True
-
-
-class LeakingTrainer(Trainer):
-    """A run with L_c in both losses."""
-
-    update_of = Leaking
-
-
-class MovedTrainer(Trainer):
-    """A run with L_c in G's loss alone."""
-
-    update_of = Moved
-
-
-TRAINERS = {"L_c in both": LeakingTrainer, "L_c in G": MovedTrainer}
+RULES = {"L_c in both": leaking_pass, "L_c in G": partial(leaking_pass, in_D=False)}
 MODELS = {"BEGAN": 0.0, "BEGAN-CS": PRESETS["began_cs"]["alpha"]}  # and their alpha
 FACES = {"lr": 1e-3}
 PHOTOGRAPHS = {"lr": 3e-3, "gamma": 0.7}
@@ -167,7 +142,7 @@ def vigils() -> list[Vigil]:
             for alpha in ALPHAS
         ),
         *both("full", "faces", FACES, 3000),
-        *(Vigil("leak", "faces", model, {**FACES}, seed, 1500) for seed in SEEDS for model in TRAINERS),
+        *(Vigil("leak", "faces", model, {**FACES}, seed, 1500) for seed in SEEDS for model in RULES),
         *both("tenth", "faces", {**FACES, "count": 819}, 3000),
         *both("full", "photographs", PHOTOGRAPHS, 5000),
         *both("tenth", "photographs", {**PHOTOGRAPHS, "count": 1080}, 3500),
@@ -208,8 +183,8 @@ def place(job: Vigil | ToyVigils, folder: Path, photographs: Path) -> Path:
 def trainer_of(vigil: Vigil, images: Pictures, device: torch.device, out: Path) -> Trainer:
     """Return the run of a vigil, on the pictures that its setting counts."""
     some = Pictures(images.pixels[: vigil.setting.get("count")], images.name)
-    kind, config = TRAINERS.get(vigil.model, Trainer), config_of(vigil)
-    return kind(config, some, device=device, out=out if vigil.remedy else None)
+    rule = RULES.get(vigil.model)
+    return Trainer(config_of(vigil), some, device=device, out=out if vigil.remedy else None, rule=rule)
 
 
 @torch.no_grad()

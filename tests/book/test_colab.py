@@ -226,7 +226,7 @@ def test_installing_changes_no_package_that_was_there(visit):
 
 def test_after_a_restart_the_first_cell_does_nothing_and_the_artifacts_are_there(colab: Colab, visit):
     chapter, folder, *_ = visit
-    look = "import studies.style\nfrom began.artifacts import artifact_names\nprint(len(artifact_names()) > 0)"
+    look = "import studies.style\nfrom began.runs.artifacts import artifact_names\nprint(len(artifact_names()) > 0)"
     again = new_notebook(cells=[new_code_cell(source) for source in (code_cells(chapter)[0].source, look)])
     again = colab.execute(again, folder / "again.ipynb")
     assert printed(again.cells[0]) == ""

@@ -16,7 +16,7 @@ import pytest
 import tiny_jobs
 import torch
 
-from began import artifacts
+from began.runs import artifacts
 
 ROOT = Path(__file__).parents[2]
 BARE = """

@@ -23,12 +23,14 @@ from began import files, training
 from began.checkpoints import CHECKPOINT, GOOD, load_checkpoint
 from began.cli import main
 from began.config import TrainConfig
+from began.devices.parallel import Ranks
 from began.files import UNFINISHED, atomic_write, locked
 from began.images.sources import Pictures
 from began.measure.reader import Reader, ReaderConfig, load_reader, save_reader
-from began.runs import load_run
+from began.runs.results import load
+from began.state import DivergenceError, open_data
 from began.step import Update
-from began.training import DivergenceError, MemoryLimitError, Trainer, open_data
+from began.training import MemoryLimitError, Trainer
 from began.tuning import fitting_batch
 from studies.toy import sweeps
 
@@ -114,7 +116,7 @@ def test_a_run_on_another_device_goes_on_here_and_says_so(run: Path, caplog):
     result = resume(run, "--steps=7")
     assert result.exit_code == 0, result.output
     assert "is from cuda: the run goes on on cpu, but not bit for bit as there" in caplog.text
-    assert load_run(run).record["steps"] == 7
+    assert load(run).record["steps"] == 7
 
 
 def test_a_run_can_be_told_to_stream(run: Path, tmp_path: Path, monkeypatch):
@@ -170,7 +172,7 @@ def test_no_room_for_a_file_is_one_line_that_names_it(name: str, run: Path, monk
     assert (path.read_bytes() if path.exists() else None) == before
     assert not unfinished(run)
     assert resume(run, "--steps=10").exit_code == 0
-    assert load_run(run).record["steps"] == 10
+    assert load(run).record["steps"] == 10
 
 
 ON_A_SMALL_DISK = """
@@ -270,14 +272,14 @@ def test_a_damaged_file_is_named_with_what_to_do(kind: str, name: str, run: Path
     else:
         assert str(path) in the_line(began("info", run))
         with pytest.raises(ValueError, match="make or fetch it again"):
-            load_run(run)
+            load(run)
 
 
 @pytest.mark.parametrize("line", ["", "[1, 2]", '{"step": 1}', "half of a li"])
 def test_a_damaged_history_is_named(line: str, run: Path):
     (run / "history.jsonl").write_text(f"{line}\n")
     with pytest.raises(ValueError, match=r"history\.jsonl does not hold what it should"):
-        load_run(run)
+        load(run)
 
 
 @pytest.mark.parametrize("name", ["16.json", "16.safetensors"])
@@ -425,7 +427,7 @@ def test_a_pickle_in_a_finished_run_does_not_run(name: str, kind: str, run: Path
     assert name in the_line(began("sample", "--run", run, "--out", run / "grid.png"))
     assert name in the_line(began("info", run))
     with pytest.raises(ValueError, match=name.replace(".", r"\.")):
-        load_run(run)
+        load(run)
     assert not ran.exists()
     assert not (run / "grid.png").exists()
 
@@ -560,7 +562,7 @@ def test_out_of_memory_is_one_line_with_advice(pictures: int, advice: str | None
 
 def test_the_batch_that_fits_is_that_of_all_processes(monkeypatch):
     hold(3, monkeypatch)
-    assert fitting_batch(config(batch=16), torch.device("cpu"), training.Ranks(0, 2)) == 4
+    assert fitting_batch(config(batch=16), torch.device("cpu"), Ranks(0, 2)) == 4
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch):

@@ -16,13 +16,14 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from began.artifacts import Options, makers
 from began.checkpoints import CHECKPOINT, load_checkpoint
 from began.cli import main
 from began.config import TrainConfig
-from began.runs import load_run
+from began.runs.artifacts import Options, makers
+from began.runs.results import load
+from began.state import open_data
 from began.step import Update
-from began.training import Trainer, open_data
+from began.training import Trainer
 from studies.models import RECIPES
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[3] / "shared/faces/faces64.zip"
@@ -55,7 +56,7 @@ def test_train_sample_info(tmp_path: Path):
         "samples/000005.png",
         "samples/000010.png",
     }
-    assert load_run(run).config.alpha == 0.1
+    assert load(run).config.alpha == 0.1
 
     assert began("sample", "--run", run, "--count", 6, "--out", grid).exit_code == 0
     assert np.asarray(Image.open(grid)).shape[1::-1] == (2 * 18 + 2, 3 * 18 + 2)
@@ -118,8 +119,8 @@ def test_a_dry_run_knows_the_size_of_a_checkpoint(tmp_path: Path):
 def test_options_that_are_switches_and_choices_reach_the_run(tmp_path: Path):
     result = train(tmp_path / "run", "--steps", 1, "--flip", "--precision", "bfloat16")
     assert "training in bfloat16 on cpu\n" in result.output
-    assert load_run(tmp_path / "run").config.flip
-    assert load_run(tmp_path / "run").config.precision == "bfloat16"
+    assert load(tmp_path / "run").config.flip
+    assert load(tmp_path / "run").config.precision == "bfloat16"
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path):
@@ -156,12 +157,12 @@ def test_artifacts_train_again_and_go_on_only_where_they_stopped(tmp_path: Path,
     for _ in range(2):  # the second time there is nothing to go on with: a new folder
         result = began("artifacts", name, "--device", "cpu")
         assert result.exit_code == 0, result.output
-        assert load_run(name).config == dataclasses.replace(config, precision="float32")
+        assert load(name).config == dataclasses.replace(config, precision="float32")
         assert not old.exists()
         old.touch()
     monkeypatch.setitem(RECIPES, name, dataclasses.replace(config, gamma=0.3))
     assert began("artifacts", name, "--device", "cpu").exit_code == 0
-    assert load_run(name).config.gamma == 0.3
+    assert load(name).config.gamma == 0.3
     assert not old.exists()
 
     longer = dataclasses.replace(config, steps=9)
@@ -169,7 +170,7 @@ def test_artifacts_train_again_and_go_on_only_where_they_stopped(tmp_path: Path,
     Trainer(longer, open_data(longer), out=old.parent).fit(7)
     old.touch()
     assert began("artifacts", name, "--device", "cpu").exit_code == 0
-    assert load_run(name).record["steps"] == 9
+    assert load(name).record["steps"] == 9
     assert old.exists()
 
 
@@ -251,7 +252,7 @@ def test_a_run_that_collapses_is_saved_by_going_back(tmp_path: Path, caplog):
         result = train(out, *options, *more)
         assert result.exit_code == 0, result.output
         assert "a mode collapse is suspected at step" in caplog.text
-        records.append(load_run(out).record)
+        records.append(load(out).record)
     lost, saved = (record["metrics"]["sample_std"] / record["metrics"]["picture_std"] for record in records)
     assert lost < 0.05 or lost > 2
     assert 0.1 < saved < 1.5
@@ -270,7 +271,7 @@ def test_a_collapse_can_stop_a_run_that_then_goes_on_with_rollbacks(tmp_path: Pa
     assert "a mode collapse is suspected at step 5: made up" in result.output
     result = began("train", "--resume", "--out", tmp_path, "--device=cpu", "--on-collapse=rollback", "--steps=14")
     assert result.exit_code == 0, result.output
-    assert [(one["step"], one["to"]) for one in load_run(tmp_path).record["rollbacks"]] == [(10, 5)]
+    assert [(one["step"], one["to"]) for one in load(tmp_path).record["rollbacks"]] == [(10, 5)]
 
 
 def test_photographs_train(tmp_path: Path):
@@ -280,7 +281,7 @@ def test_photographs_train(tmp_path: Path):
     run, grid = tmp_path / "run", tmp_path / "grid.png"
     result = began("train", "--data", f"folder:{tmp_path / 'faces64'}", "--out", run, *PHOTOGRAPH_RUN)
     assert result.exit_code == 0, result.output
-    metrics, history = load_run(run).record["metrics"], load_checkpoint(run / CHECKPOINT)["history"]
+    metrics, history = load(run).record["metrics"], load_checkpoint(run / CHECKPOINT)["history"]
     assert metrics["loss_real"] < history[0, 0] / 2
     assert abs(metrics["ratio"] - 0.5) < 0.15
     assert metrics["sample_std"] > metrics["picture_std"] / 3

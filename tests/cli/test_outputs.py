@@ -20,9 +20,10 @@ from began.cli import COMMANDS, main
 from began.codes.edits import load_codes, save_codes
 from began.errors import BeganError
 from began.images.folder import shown
-from began.runs import load_run
+from began.runs.results import load
+from began.state import open_data
 from began.step import Update
-from began.training import Trainer, open_data
+from began.training import Trainer
 
 SMALL = ["--size=16", "--n=4", "--n-z=8", "--batch=4", "--log-every=5", "--device=cpu", "--steps=5", "--sample-every=5"]
 ALL = [*COMMANDS, "sweep"]
@@ -124,7 +125,7 @@ def test_what_is_there_is_replaced_only_when_forced_and_before_any_work(command:
     (place / "dangling.png").symlink_to("nowhere.png")
     with monkeypatch.context() as patch:
         for module in ("codes", "look"):
-            patch.setattr(f"began.cli.{module}.load_run", lambda *_: pytest.fail("work was done"))
+            patch.setattr(f"began.cli.{module}.load", lambda *_: pytest.fail("work was done"))
         for name in ("out.png", "dangling.png"):
             line = the_line(WRITING[command]("--out", name), 2)
             assert line == f"Error: {name} is there already: --force replaces it, another --out does not"
@@ -152,7 +153,7 @@ def test_a_pipe_or_a_folder_is_not_replaced_by_a_picture(command: str, place: Pa
 
 
 def test_a_search_whose_result_can_not_be_kept_is_not_begun(place: Path, monkeypatch):
-    monkeypatch.setattr("began.cli.codes.load_run", lambda *_: pytest.fail("work was done"))
+    monkeypatch.setattr("began.cli.codes.load", lambda *_: pytest.fail("work was done"))
     for folder in ("/proc/self", "me.png"):
         assert folder in the_line(invert("--out", f"{folder}/a.png"), 1)
 
@@ -206,7 +207,7 @@ def test_a_name_tells_the_format(command: str, name: str, kind: str, place: Path
 @pytest.mark.parametrize("command", WRITING)
 def test_a_name_that_tells_no_format_is_refused(command: str, name: str, place: Path, monkeypatch):
     for module in ("codes", "look"):
-        monkeypatch.setattr(f"began.cli.{module}.load_run", lambda *_: pytest.fail("work was done"))
+        monkeypatch.setattr(f"began.cli.{module}.load", lambda *_: pytest.fail("work was done"))
     line = the_line(WRITING[command]("--out", name), 2)
     told = f"{name} must end in .png, .jpg, .jpeg, .webp: that tells the format" if name else "its name is empty"
     assert told in line
@@ -299,7 +300,7 @@ def test_a_run_does_not_train_on_its_own_grids(place: Path, monkeypatch):
         assert began("train", *start, "--out", out).exit_code == 0
         result = began("train", "--resume", "--out", out, "--steps=7", "--device=cpu")
         assert result.exit_code == 0, result.output
-        assert load_run(out).record["pictures"] == 8
+        assert load(out).record["pictures"] == 8
     whole = began("train", *start, "--out", place / "whole", "--steps=7")
     assert whole.exit_code == 0, whole.output
     histories = [load_checkpoint(Path(out) / CHECKPOINT)["history"] for out in ("runs/mine", ".", place / "whole")]
@@ -309,7 +310,7 @@ def test_a_run_does_not_train_on_its_own_grids(place: Path, monkeypatch):
 
 def test_a_set_that_changed_is_named_and_refused_or_gone_on_with(place: Path):
     data = place / "photographs"
-    assert load_run("run").record["fingerprint"]
+    assert load("run").record["fingerprint"]
     shutil.copy(data / "0.png", data / "new\n.png")
     (data / "1.png").unlink()
     (data / "2.png").write_bytes((data / "2.png").read_bytes() + b" ")
@@ -330,7 +331,7 @@ def test_the_same_set_by_another_name_goes_on(way: str, place: Path, monkeypatch
     new = {"absolute": f"{place}/photographs", "relative": "photographs", "home": "~/photographs", "moved": "elsewhere"}
     result = resume("--steps=7", f"--data=folder:{new[way]}", "--on-collapse=rollback")
     assert result.exit_code == 0, result.output
-    assert load_run("run").config.data == f"folder:{new[way]}"
+    assert load("run").config.data == f"folder:{new[way]}"
 
 
 def test_pictures_that_moved_are_asked_for(place: Path):
@@ -416,7 +417,7 @@ def test_only_what_a_user_can_mend_is_one_line(place: Path, monkeypatch):
         raise ValueError("operands could not be broadcast together")
 
     for fault, known in ((mendable, True), (system, True), (bug, False), (shapes, False)):
-        monkeypatch.setattr("began.cli.look.load_run", fault)
+        monkeypatch.setattr("began.cli.look.load", fault)
         result = sample()
         assert result.exit_code == 1
         assert ("Traceback" in result.output) is not known
@@ -445,7 +446,7 @@ def interrupted(*_: object, **__: object) -> None:
 @pytest.mark.parametrize("command", WRITING)
 def test_ctrl_c_ends_any_command_with_its_code(command: str, place: Path, monkeypatch):
     for module in ("codes", "look"):
-        monkeypatch.setattr(f"began.cli.{module}.load_run", interrupted)
+        monkeypatch.setattr(f"began.cli.{module}.load", interrupted)
     result = WRITING[command]()
     assert result.exit_code == 128 + signal.SIGINT
     assert "Traceback" not in result.output
@@ -459,7 +460,7 @@ def test_a_reader_that_closes_early_is_no_error(place: Path):
 
 def test_a_notebook_is_told_of_a_changed_set_as_well(place: Path):
     (place / "photographs/0.png").unlink()
-    images = open_data(load_run("run").config)
+    images = open_data(load("run").config)
     with pytest.raises(BeganError, match=r"1 removed \(0\.png\).*changed_data"):
         Trainer.resume(place / "run" / CHECKPOINT, images)
     assert Trainer.resume(place / "run" / CHECKPOINT, images, changed_data=True).step == 5

@@ -17,12 +17,12 @@ from began.codes.search import move
 from began.images.faces import ATTRIBUTES, rendered_faces
 from began.images.pixels import to_pixels, to_unit
 from began.measure.reader import load_reader
-from began.runs import Run, generate, load_run
+from began.runs.results import Run, generate, load
 
 
 @pytest.fixture
 def run() -> Run:
-    return load_run("faces32-began-cs")
+    return load("faces32-began-cs")
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from began.artifacts import artifacts_folder
 from began.checkpoints import CHECKPOINT, load_checkpoint
 from began.config import TrainConfig
 from began.images.pixels import pixel_std
 from began.images.sources import Pictures
-from began.runs import load_run, save_run, summary, windows
+from began.runs.artifacts import artifacts_folder
+from began.runs.results import load, summary, windows
+from began.runs.saving import save_run
 from began.step import Record
 from began.training import Trainer
 from studies.benchmarks import benchmark_results
@@ -32,7 +33,7 @@ def trained() -> Trainer:
 def test_a_run_comes_back_as_it_was_saved(tmp_path: Path):
     trainer = trained()
     record = save_run(trainer, tmp_path)
-    run = load_run(tmp_path)
+    run = load(tmp_path)
     assert run.config == CONFIG
     assert run.record == record == json.loads((tmp_path / "run.json").read_text())
     z = trainer.update.sample_z[:3]
@@ -60,7 +61,7 @@ def test_a_stopped_run_comes_back_from_its_checkpoint(ema: float, tmp_path: Path
     whole = trained()
     trainer = Trainer(replace(CONFIG, ema=ema), whole.batches.images, out=tmp_path)
     trainer.fit(11, progress=False)
-    run = load_run(tmp_path)
+    run = load(tmp_path)
     assert run.config == trainer.config
     z = trainer.update.sample_z[:3]
     with torch.no_grad():
@@ -74,14 +75,14 @@ def test_a_stopped_run_comes_back_from_its_checkpoint(ema: float, tmp_path: Path
     json.dumps(run.record)
     trainer.fit()
     save_run(trainer, tmp_path)
-    assert load_run(tmp_path).record["steps"] == 12
+    assert load(tmp_path).record["steps"] == 12
 
 
 def test_a_run_that_has_not_begun_comes_back(tmp_path: Path):
     trainer = Trainer(CONFIG, trained().batches.images, out=tmp_path)
     trainer.fit(0)
-    assert load_run(tmp_path).record["metrics"] == {}
-    assert len(load_run(tmp_path).step) == 0
+    assert load(tmp_path).record["metrics"] == {}
+    assert len(load(tmp_path).step) == 0
 
 
 def test_a_checkpoint_without_its_own_weights_is_named(tmp_path: Path):
@@ -89,7 +90,7 @@ def test_a_checkpoint_without_its_own_weights_is_named(tmp_path: Path):
     state = load_checkpoint(tmp_path / CHECKPOINT)
     torch.save({**state, "config": {**state["config"], "n": 8}}, tmp_path / CHECKPOINT)
     with pytest.raises(ValueError, match=r"checkpoint\.pt does not hold the weights of its own config; start anew"):
-        load_run(tmp_path)
+        load(tmp_path)
 
 
 def test_half_precision_halves_the_weights_and_keeps_the_pictures(tmp_path: Path):
@@ -98,9 +99,7 @@ def test_half_precision_halves_the_weights_and_keeps_the_pictures(tmp_path: Path
     save_run(trainer, tmp_path / "half", half=True)
     sizes = [(tmp_path / name / "discriminator.safetensors").stat().st_size for name in ("half", "whole")]
     assert sizes[0] < 0.6 * sizes[1]
-    torch.testing.assert_close(
-        load_run(tmp_path / "half").sample(4), load_run(tmp_path / "whole").sample(4), rtol=0, atol=0.01
-    )
+    torch.testing.assert_close(load(tmp_path / "half").sample(4), load(tmp_path / "whole").sample(4), rtol=0, atol=0.01)
 
 
 def test_a_run_that_is_not_there_is_named():
@@ -108,7 +107,7 @@ def test_a_run_that_is_not_there_is_named():
         FileNotFoundError,
         match=r"no finished run at nowhere, no checkpoint\.pt of a stopped one, nor an artifact of that name",
     ):
-        load_run("nowhere")
+        load("nowhere")
 
 
 def test_the_statistics_by_hand():
@@ -126,7 +125,7 @@ def test_the_statistics_by_hand():
 
 @pytest.mark.parametrize("name", FINISHED)
 def test_each_committed_artifact_loads_and_is_what_its_recipe_says(name: str):
-    run = load_run(name)
+    run = load(name)
     assert run.config == RECIPES[name]
     assert run.record["steps"] == run.config.steps
     assert pixel_std(run.sample(64)) == pytest.approx(run.record["metrics"]["sample_std"], rel=0.15)

@@ -20,6 +20,7 @@ from began.collapse import CollapseError
 from began.config import TrainConfig
 from began.images.sources import Files, Pictures, open_images
 from began.rescue import RETURNS
+from began.step import Update
 from began.training import Trainer
 
 SMALL = {"size": 16, "n": 4, "gamma": 0.5, "lambda_k": 1e-3, "n_z": 8, "batch": 4, "log_every": 5, "steps": 12}
@@ -97,7 +98,7 @@ def test_the_carry_fades_over_its_steps():
 @pytest.fixture
 def told(monkeypatch):
     """Return a function that trains, sends signals after a step, and returns the trainer and what it raised."""
-    update = training.Update.__call__
+    update = Update.__call__
 
     def call(*numbers: int, at: int = 3, quiet_stop: bool = False, **options) -> tuple[Trainer, BaseException | None]:
         trainer = Trainer(config(), pictures(), **options)
@@ -108,7 +109,7 @@ def told(monkeypatch):
                 for number in numbers:
                     os.kill(os.getpid(), number)
 
-        monkeypatch.setattr(training.Update, "__call__", one)
+        monkeypatch.setattr(Update, "__call__", one)
         try:
             trainer.fit(progress=False, quiet_stop=quiet_stop)
         except (KeyboardInterrupt, SystemExit) as error:

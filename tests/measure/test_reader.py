@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from began.artifacts import artifacts_folder
 from began.images.faces import ATTRIBUTES, render, rendered_faces, sample_attributes
 from began.images.pixels import to_pixels, to_unit
 from began.measure import reader
@@ -30,6 +29,7 @@ from began.measure.reader import (
     skills,
     train_reader,
 )
+from began.runs.artifacts import artifacts_folder
 
 READER = load_reader()
 NAMES = [attribute.name for attribute in ATTRIBUTES]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from began.artifacts import Options, artifacts_folder
+from began.runs.artifacts import Options, artifacts_folder
 from studies import controller
 from studies.controller import Branch, Recording, load_recordings, record
 from studies.plant import (

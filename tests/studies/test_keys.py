@@ -80,7 +80,7 @@ UNUSED = {  # what says which jobs there are, and which of what they left is sho
     "inversions": {"STEPS", "ALI_TRIED", "SEARCH_SEED", "SEEDS"},
     "controller": {"SEEDS", "STILL"},
 }
-BY_CONFIG = {"BASE", "CHANNELS", "MODELS", "SETTINGS", "PRESETS", "RIVALS", "TRAINERS"}  # through the config or the job
+BY_CONFIG = {"BASE", "CHANNELS", "MODELS", "SETTINGS", "PRESETS", "RIVALS", "RULES"}  # through the config or the job
 NOT_KEPT = {"TOY", "TOY_WARM_UP", "TOY_GAINS"}  # of the controller's recording on a toy, which is made each time
 
 

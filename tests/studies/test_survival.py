@@ -19,8 +19,8 @@ from studies.gammas import SEEDS
 from studies.survival import (
     ALPHAS,
     MODELS,
+    RULES,
     TOYS,
-    TRAINERS,
     ToyVigils,
     Vigil,
     frame,
@@ -82,9 +82,9 @@ def test_settings_reach_the_run(tmp_path):
     assert [trainer_of(ONE._replace(setting={"alpha": a}), images, CPU, tmp_path).config.alpha for a in ALPHAS] == [
         *ALPHAS
     ]
-    for model, kind in TRAINERS.items():
+    for model, rule in RULES.items():
         trainer = trainer_of(ONE._replace(model=model), images, CPU, tmp_path)
-        assert type(trainer) is kind
+        assert trainer.update.rule is rule
         assert trainer.config.alpha == 0.1
 
 

@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from began.runs import windows
+from began.runs.results import windows
 from began.step import Record
 from studies.style import COLOURS, MARKERS, WIDTH, gamma_colours
 

@@ -32,7 +32,7 @@ def artifacts_folder() -> Path:
     for root in (here, *here.parents):
         if (root / "data/artifacts").is_dir():
             return root / "data/artifacts"
-    return Path(__file__).resolve().parent.parent / "data/artifacts"
+    return Path(__file__).resolve().parents[2] / "data/artifacts"
 
 
 def artifact_names() -> list[str]:

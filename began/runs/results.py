@@ -1,35 +1,31 @@
-"""What a finished run leaves behind: its config, history, weights and provenance, in a folder."""
+"""A run as it is loaded: networks, history, and what is told of it; by its folder, or by the name of an artifact."""
 
-import datetime
-import hashlib
 import json
-import platform
-import subprocess
 from dataclasses import dataclass, replace
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from began.artifacts import artifact_names, artifacts_folder
 from began.checkpoints import CHECKPOINT, instead, load_checkpoint
 from began.config import TrainConfig
 from began.errors import BeganError
-from began.files import atomic_write, readable
-from began.images.pixels import pixel_std, to_unit
+from began.files import readable
 from began.networks import Autoencoder, Decoder
 from began.passes import Began
+from began.runs.artifacts import artifact_names, artifacts_folder
 from began.step import Record
-from began.training import Trainer
 
 
 @dataclass(frozen=True)
 class Run:
     """A run, loaded: `generator` maps `(B, N_z)` to images, `discriminator` images to reconstructions.
+
+    >>> load("faces32-began").sample(4).shape
+    torch.Size([4, 3, 32, 32])
 
     `history` holds the means over windows of `config.log_every` steps, a column each, `step` the last step of each
     window; `record` is the whole of run.json, metrics and provenance included, or what the checkpoint of a stopped run
@@ -46,7 +42,7 @@ class Run:
     def sample(self, count: int, seed: int = 0) -> Tensor:
         """Return `count` samples G(z), `(count, C, H, W)` about [-1, 1], of z drawn from `seed`."""
         z = torch.rand(count, self.config.n_z, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-        return generate(self.generator, z)
+        return generate(self.generator, z.to(next(self.generator.parameters())))
 
     def to(self, device: torch.device) -> "Run":
         """Return the run with its networks on a device."""
@@ -79,59 +75,16 @@ def summary(history: Record) -> dict[str, float]:
     return {name: value.item() for name, value in values.items()}
 
 
-def save_run(trainer: Trainer, folder: Path, *, half: bool = False) -> dict[str, Any]:
-    """Write `run.json`, `history.jsonl`, `generator.safetensors`, `discriminator.safetensors`; return the record.
-
-    `half` stores the weights in float16. Each file is written atomically, run.json last.
-    """
-    config, history = trainer.config, trainer.history
-    networks: dict[str, nn.Module] = {
-        "generator": trainer.sampler,
-        "discriminator": trainer.model.discriminator,
-    }
-    for name, network in networks.items():
-        dtype = torch.float16 if half else torch.float32
-        weights = {key: value.cpu().to(dtype).contiguous() for key, value in network.state_dict().items()}
-        with atomic_write(folder / f"{name}.safetensors") as temporary:
-            temporary.write_bytes(save(weights))  # `save_file` would leave a temporary of its own at a kill
-
-    step, means = windows(history, config.log_every)
-    rows = zip(step.tolist(), *(column.tolist() for column in means), strict=True)
-    names = ("step", *Record._fields)
-    with atomic_write(folder / "history.jsonl") as temporary:
-        temporary.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))
-
-    z = trainer.model.noise(256, torch.Generator(trainer.device).manual_seed(config.seed + 2))
-    images = trainer.batches.images
-    some = torch.stack([to_unit(images[i]) for i in range(min(len(images), 256))])
-    record = {
-        "config": config.to_dict(),
-        "seed": config.seed,
-        "steps": trainer.step,
-        "pictures": len(images),
-        "fingerprint": hashlib.sha256(trainer.listing.encode()).hexdigest()[:16] if trainer.listing else None,
-        "seconds": round(trainer.seconds, 1),
-        "how": trainer.update.how,
-        "rollbacks": trainer.rescue.rollbacks,
-        "metrics": {
-            **summary(history),
-            "sample_std": pixel_std(generate(trainer.sampler, z)),
-            "picture_std": pixel_std(some) if len(some) > 1 else None,
-        },
-        **provenance(trainer.device),
-    }
-    with atomic_write(folder / "run.json") as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n")
-    return record
-
-
 def run_folder(place: str | Path) -> Path:
     """Return where a run lies, whose folder or name as an artifact is given; it need not be there."""
     return Path(place) if Path(place).is_dir() else artifacts_folder() / place
 
 
-def load_run(place: str | Path) -> Run:
+def load(place: str | Path) -> Run:
     """Load a run's folder, or a committed artifact by its name. No code in the files is run.
+
+    >>> load("faces32-began").config.size
+    32
 
     A run that was stopped before its end is loaded from its checkpoint.
     Raises FileNotFoundError where neither is there, ValueError, naming the file, where one is damaged or does not fit
@@ -183,29 +136,3 @@ def load_weights(network: nn.Module, path: Path) -> None:
         reason = str(error).splitlines()[-1].strip()
         wrong = f"{path} does not hold the weights of the config beside it ({reason})"
         raise BeganError(f"{wrong}; make or fetch it again") from error
-
-
-def provenance(device: torch.device) -> dict[str, Any]:
-    """Return when, where and with what something was computed: date, commit, versions, device."""
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
-    # a checkout runs without being installed
-    found = {name: next((part.version for part in distributions(name=name)), "") for name in ("torch", "began")}
-    return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "commit": _commit(),
-        "versions": {"python": platform.python_version(), **found},
-        "device": where,
-        "threads": torch.get_num_threads(),
-    }
-
-
-def _commit() -> str:
-    def git(*command: str) -> str:
-        return subprocess.run(
-            ["git", *command], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"  # installed from a package, or without git
