@@ -25,7 +25,6 @@ REFUSALS = {
     errno.ENOTDIR: "a file is in the way",
     errno.ENOENT: "there is no such place",
     errno.ENAMETOOLONG: "the name is too long",
-    errno.EIO: "the disk fails",
 }
 
 
