@@ -27,7 +27,6 @@ REFUSALS = {
     errno.ENOTDIR: "a file is in the way",
     errno.ENOENT: "there is no such place",
     errno.ENAMETOOLONG: "the name is too long",
-    errno.EIO: "the disk fails",
 }
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # what a disk without locks answers
 

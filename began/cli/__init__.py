@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -100,6 +101,10 @@ Exit codes:
 def main(traceback: bool) -> None:
     """Train BEGAN and BEGAN-CS on pictures, and look at what they learned."""
     logging.basicConfig(format="%(message)s")
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise click.ClickException("the current folder is gone: change to another, with cd") from error
     for stream in (sys.stdout, sys.stderr):  # a path may hold bytes that are no text
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -16,10 +16,7 @@ from began.images.pixels import to_unit
 from began.images.sources import WORKERS, Files, Pictures, check_range
 
 SHARED = re.compile("shared memory|No space left on device|Bus error|torch_shm_manager")  # in torch's errors
-NO_ROOM = (
-    "too little shared memory (/dev/shm) for processes that decode: decoding in this one, which is slower; "
-    "more of it helps (docker run --shm-size 2g)"
-)
+NO_ROOM = "too little shared memory (/dev/shm, docker's --shm-size) for processes that decode: decoding in this one"
 logger = logging.getLogger(__name__)
 
 

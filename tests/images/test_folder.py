@@ -196,7 +196,10 @@ def test_too_little_shared_memory_is_said_and_done_without(tmp_path: Path):
     if not result.stdout.startswith("mounted"):
         pytest.skip(f"no disk can be mounted here: {result.stderr}")
     assert result.stdout == "mounted\nthe same\n", result.stderr
-    assert "too little shared memory (/dev/shm) for processes that decode: decoding in this one" in result.stderr
+    assert (
+        "too little shared memory (/dev/shm, docker's --shm-size) for processes that decode: decoding in"
+        in result.stderr
+    )
     assert "Traceback" not in result.stderr
 
 
