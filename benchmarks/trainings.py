@@ -64,7 +64,7 @@ def main(name: str, place: str) -> None:
     with joined(device or torch.device("cpu")) as ranks:
         trainer = begun(config, folder, device or torch.device("cpu"), ranks)
         print(f"from step {trainer.step}, {trainer.update.how}", flush=True)
-        trainer.fit(progress=False)
+        trainer.fit(progress=False, quiet_stop=True)
         print(f"{trainer.step} of {config.steps} steps in {trainer.seconds:.0f} s, {trainer.update.how}", flush=True)
         if ranks.rank:
             return
