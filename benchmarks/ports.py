@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from began.config import TrainConfig
 from began.devices.acceleration import Graphed
-from began.losses import latent_constraint, reconstruction_loss
+from began.losses import Norm, latent_constraint, reconstruction_loss
 from began.networks import Layer, UpConv
 from began.passes import Began, fast_pass
 
@@ -132,3 +132,49 @@ class PortsStep:
         else:
             error = equilibrium.gamma * L_x - L_v
             self.k = min(max(self.k + (equilibrium.lambda_k * error).item(), 0.0), 1.0)
+
+
+class TorchganStep:
+    """A step by torchgan's own training functions, on the networks of this package, folded upsampling included.
+
+    It trains D, then G, each with a z of its own (Gaussian there), and reads three numbers on the host. torchgan is no
+    dependency: `pip install --no-deps --target DIR torchgan`, with DIR on PYTHONPATH, measures beside it.
+    """
+
+    precision = "float32"
+
+    def __init__(self, config: TrainConfig, device: torch.device):
+        from torchgan.losses import (  # pyright: ignore[reportMissingImports]
+            BoundaryEquilibriumDiscriminatorLoss,
+            BoundaryEquilibriumGeneratorLoss,
+        )
+
+        model = Began(config, torch.Generator().manual_seed(0)).to(device)
+        self.device, self.generator = device, model.generator
+        vars(self.generator).update(label_type="none", encoding_dims=config.n_z)
+        self.energy = Energy(model)
+        self.loss_G = BoundaryEquilibriumGeneratorLoss()
+        self.loss_D = BoundaryEquilibriumDiscriminatorLoss(init_k=config.k_0, lambd=config.lambda_k, gamma=config.gamma)
+        rates = {"lr": config.lr, "betas": (config.beta1, 0.999)}
+        self.adam_G = torch.optim.Adam(self.generator.parameters(), **rates)
+        self.adam_D = torch.optim.Adam(self.energy.parameters(), **rates)
+
+    def __call__(self, x: Tensor) -> None:
+        """Train on a batch."""
+        self.loss_D.train_ops(self.generator, self.energy, self.adam_D, x, self.device)
+        self.loss_G.train_ops(self.generator, self.energy, self.adam_G, self.device, len(x))
+
+
+class Energy(nn.Module):
+    """D as torchgan has it: pictures to L(v), one number each."""
+
+    label_type = "none"
+
+    def __init__(self, model: Began):
+        super().__init__()
+        self.discriminator = model.discriminator
+        self.norm: Norm = model.norm
+
+    def forward(self, v: Tensor) -> Tensor:
+        """Return L(v)."""
+        return reconstruction_loss(v, self.discriminator(v), self.norm)

@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from machine import RESULTS, facts, merged, save, significant
-from ports import FEATURES, PortsStep
+from ports import FEATURES, PortsStep, TorchganStep
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -61,6 +62,8 @@ def ways(
     cuda = device.type == "cuda"
     here = [name for name in FEATURES if cuda or name not in ("bfloat16", "CUDA graph")]
     made: dict[str, Callable[[], Step]] = {"ports": lambda: PortsStep(config, device)}
+    if find_spec("torchgan") and not config.alpha:
+        made["torchgan"] = lambda: TorchganStep(config, device)
     if cuda and "bfloat16" in precisions(device):
         made["ports + bfloat16"] = lambda: PortsStep(config, device, {"bfloat16"})
     for feature in here if remedies else ():
