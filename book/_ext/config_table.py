@@ -9,6 +9,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from began.config import LARGEST, PRESETS, TrainConfig
+from began.errors import BeganError
 
 COLUMNS = {"Field": 3, "Default": 2, "Allowed": 3, "Meaning": 8}  # and how wide each is
 
@@ -32,7 +33,19 @@ def allowed(field: dataclasses.Field) -> str:
         return ", ".join(get_args(field.type))
     if low is None:
         return ""
-    return f"{number(low)} or more" if high == LARGEST else f"{number(low)} to {number(high)}"
+    if high == LARGEST:
+        return f"{number(low)} or more" if low == int(low) else "above 0"
+    if 1 < high < 1000:  # few enough to try them all
+        return ", ".join(str(value) for value in range(low, high + 1) if accepted(field.name, value))
+    return f"{number(low)} to {number(high)}"
+
+
+def accepted(name: str, value: int) -> bool:
+    """Returns whether a field may have a value within its range."""
+    try:
+        return bool(TrainConfig(**{name: value}))
+    except BeganError:
+        return False
 
 
 def number(value: float) -> str:

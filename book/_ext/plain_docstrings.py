@@ -15,22 +15,26 @@ import began
 BACKTICKS = re.compile(r"(`[^`]*`)")
 MARKUP = re.compile(r"[|*]|_(?!\w)")
 LAYOUT = re.compile(r"^ |\S {2,}\S", re.MULTILINE)
+ENTRY = re.compile(r"^(\S+) {2,}(\S.*(?:\n +\S.*)*)$", re.MULTILINE)  # of a list: a name, spaces, what it is
 SET_APART = re.compile(r"(?:^|(?<=[.:;)])\s)(Shapes?:|Raises)\s+")  # where a sentence begins with it
 
 
 def to_markup(paragraph: str) -> str:
     """Returns a paragraph as reStructuredText that shows it as it stands.
 
-    One that is laid out with spaces, such as a table, keeps its lines; in any other, what is outside
-    backticks is escaped, and shapes and errors become fields.
+    What is outside backticks is escaped; shapes and errors become fields, and lines with a name and what it is a list.
+    Any other paragraph that is laid out with spaces keeps its lines.
     """
     if paragraph.lstrip().startswith(">>>"):  # an example, which reStructuredText knows
         return paragraph
-    if LAYOUT.search(paragraph) and not paragraph.startswith("- "):
-        return "::\n\n" + textwrap.indent(paragraph, "    ")
     pieces = BACKTICKS.split(paragraph)
     pieces[::2] = [MARKUP.sub(r"\\\g<0>", piece) for piece in pieces[::2]]
-    text, *found = SET_APART.split("".join(pieces))
+    escaped = "".join(pieces)
+    if LAYOUT.search(paragraph) and not paragraph.startswith("- "):
+        if ENTRY.sub("", escaped).strip():
+            return "::\n\n" + textwrap.indent(paragraph, "    ")
+        return "\n".join(f"`{name}`\n    {' '.join(text.split())}\n" for name, text in ENTRY.findall(escaped)).rstrip()
+    text, *found = SET_APART.split(escaped)
     bodies = [" ".join(body.split()) for body in found[1::2]]
     fields = [f":{name.rstrip(':')}: {body}" for name, body in zip(found[::2], bodies, strict=True)]
     return "\n\n".join(filter(None, [text.rstrip(), "\n".join(fields)]))

@@ -51,10 +51,11 @@ def test_the_first_page_shows_every_public_name_once_and_before_the_rooms():
         ),
         ("Shapes live in a square. Nothing raises.", "Shapes live in a square. Nothing raises."),
         (">>> f(1)  # Raises nothing\n2", ">>> f(1)  # Raises nothing\n2"),
-        ("lfw   faces. Raises nothing", "::\n\n    lfw   faces. Raises nothing"),
+        ("lfw    some_\n       faces\na:DIR  more", "`lfw`\n    some\\_ faces\n\n`a:DIR`\n    more"),
+        ("    p <- p + a c,   a = 1", "::\n\n        p <- p + a c,   a = 1"),
     ],
 )
-def test_shapes_and_errors_of_a_docstring_are_set_apart(extension: ModuleType, text: str, shown: str):
+def test_a_docstring_is_shown_as_it_stands_but_for_its_shapes_and_errors(extension: ModuleType, text: str, shown: str):
     assert extension.to_markup(text) == shown
 
 
@@ -78,13 +79,16 @@ def test_the_table_has_every_field_with_its_default_range_and_meaning(extension:
         assert default == repr(field.default)
         assert meaning.startswith(field.metadata["help"])
     assert table["alpha"][2].endswith("; 0.1 in began_cs")
-    assert [table[name][1] for name in ("flip", "norm", "gamma", "log_every", "n", "lr", "seed", "data")] == [
+    assert [
+        table[name][1] for name in ("flip", "norm", "gamma", "channels", "log_every", "n", "lr", "seed", "data")
+    ] == [
         "True, False",
         "l1, l2",
         "0 to 1",
+        "1, 3",
         "1 to 1 000 000",
         "1 or more",
-        "1e-12 or more",
+        "above 0",
         "0 to 1.8e+19",
         "",
     ]
