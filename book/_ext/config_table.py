@@ -43,7 +43,7 @@ def allowed(field: dataclasses.Field) -> str:
 def accepted(name: str, value: int) -> bool:
     """Returns whether a field may have a value within its range."""
     try:
-        return bool(TrainConfig(**{name: value}))
+        return bool(TrainConfig.from_dict({name: value}))
     except BeganError:
         return False
 
