@@ -172,10 +172,10 @@ class State:
         """Return the run of a checkpoint, ready to `fit` on.
 
         `images`, by default those that the config names, must be those of the run, wherever they lie by now, unless
-        `changed_data`. `config`, if given, may
-        differ from the run's in what `CHANGEABLE` names. On another kind of device than it was on the run goes on with
-        other random numbers, and a line in the log says so. Raises FileNotFoundError, or ValueError where the file is
-        no checkpoint, or another field of the config or the set of pictures differs. No code in the file is run.
+        `changed_data`. `config`, if given, may differ from the run's in what `CHANGEABLE` names. On another kind of
+        device than it was on the run goes on with other random numbers, and a line in the log says so. No code in the
+        file is run. Raises FileNotFoundError, or ValueError where the file is no checkpoint, or another field of the
+        config or the set of pictures differs.
         """
         state = load_checkpoint(path)
         was = TrainConfig.from_dict(state["config"])

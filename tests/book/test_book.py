@@ -117,18 +117,6 @@ def test_contents_list_every_chapter_once_and_in_order():
     assert [file for file in files if (ROOT / f"{file}.ipynb").exists()] == [f"book/{path.stem}" for path in CHAPTERS]
 
 
-def test_reference_pages_list_every_module():
-    pages = "".join((ROOT / f"book/{name}.md").read_text() for name in ("api", "studies_api"))
-    listed = re.findall(r"automodule:: ([\w.]+)", pages)
-    modules = [
-        ".".join(path.relative_to(folder).with_suffix("").parts)
-        for folder, package in ((ROOT, "began"), (ROOT / "book", "studies"))
-        for path in (folder / package).rglob("*.py")
-        if not path.stem.startswith("__") and path.parent.name != "cli"
-    ]
-    assert sorted(listed) == sorted([*modules, "began.cli"])
-
-
 def test_cells_ran_in_order_without_errors_or_warnings(chapter: NotebookNode):
     cells = [cell for cell in code_cells(chapter) if cell.source.strip()]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), "run `make execute`"

@@ -1,5 +1,6 @@
 """The built pages in a browser, at two widths, light and dark: whole, readable, and with no need of a network."""
 
+import dataclasses
 import os
 import re
 import shutil
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from began.config import TrainConfig
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
@@ -238,6 +241,17 @@ def test_links_of_a_page_lead_on_and_to_the_repository(html: Path, name: str):
     colab = f"https://colab.research.google.com/github/{path}/blob/{REPOSITORY['branch']}/{name}.ipynb"
     assert [link for link in links if not link.startswith(ADDRESS)] == [colab] * chapter
     assert ADDRESS in links
+
+
+def test_the_reference_shows_every_field_of_a_run_whole_on_a_phone_too(html: Path, tab: sync_api.Page, width: int):
+    tab.set_viewport_size({"width": width, "height": 844})
+    tab.goto((html / "book/api.html").as_uri())
+    names = tab.locator("table.config-fields td:first-child").all_inner_texts()
+    assert names == [field.name for field in dataclasses.fields(TrainConfig)]
+    ends = tab.locator("table.config-fields td:last-child").evaluate_all(
+        "all => all.map(cell => cell.getBoundingClientRect().right)"
+    )
+    assert max(ends) <= width
 
 
 def test_search_finds_the_chapter_about_wasserstein(html: Path, tab: sync_api.Page, troubles: list[str]):

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from PIL import Image
 
 import began
 from began.checkpoints import CHECKPOINT
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("name", began.__all__)
@@ -49,6 +52,24 @@ def test_one_line_trains_on_a_folder_of_pictures(pictures: Path, tmp_path: Path)
     assert torch.equal(again.sample(3), run.sample(3))
     assert again.record == run.record
     assert (tmp_path / "mine/samples.png").is_file()
+
+
+@pytest.mark.parametrize("page", ["README.md", "book/api.md"])
+def test_the_example_of_a_page_runs_on_a_folder_of_pictures(page: str, pictures: Path, monkeypatch: pytest.MonkeyPatch):
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    for given, smaller in {
+        "folder:DIR": f"folder:{pictures}",
+        "size=64": "size=16, n=4, batch=4, progress=False",
+        "steps=20_000": "steps=3",
+    }.items():
+        assert example.count(given) == 1, given
+        example = example.replace(given, smaller)
+    monkeypatch.chdir(pictures.parent)
+    names: dict = {}
+    exec(example, names)
+    assert names["run"].config.alpha == 0.1
+    assert names["run"].record["steps"] == 3
+    assert (pictures.parent / "runs/mine/run.json").is_file()
 
 
 def test_a_folder_that_holds_a_run_is_refused_or_gone_on_with(pictures: Path, tmp_path: Path):

@@ -111,6 +111,12 @@ def test_the_rooms_hold():
     assert broken(ROOT) == []
 
 
+def test_git_ignores_no_module():
+    """A room may have the name of a folder that runs write to."""
+    git = ["git", "check-ignore", "--no-index", *map(str, modules(ROOT).values())]
+    assert subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=False).stdout == ""
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A copy of all modules."""
