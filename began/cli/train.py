@@ -15,6 +15,7 @@ from began.cli.command import Command, say, wrote
 from began.cli.options import FOLDER, config_options, device_option
 from began.cli.rehearsal import rehearse
 from began.config import PRESETS, TrainConfig
+from began.devices.acceleration import keep_memory
 from began.devices.launch import joined, launched
 from began.devices.parallel import ALONE, Ranks, lost_contact
 from began.errors import BeganError
@@ -47,6 +48,7 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node 4 --no-python -- began train ..., the same run as on one.
     """
+    keep_memory()
     changes = {name: value for name, value in given.items() if value is not None}
     config = TrainConfig.preset(preset or "began", **changes)
     if dry_run:

@@ -16,7 +16,7 @@ from safetensors.torch import save
 
 from began.checkpoints import CHECKPOINT
 from began.config import TrainConfig
-from began.devices.acceleration import best_device
+from began.devices.acceleration import best_device, keep_memory
 from began.errors import BeganError
 from began.files import atomic_write
 from began.images.folder import shown, some
@@ -102,6 +102,7 @@ def train(
     `resume` goes on. `device` is by default the best there is. Raises BeganError for what `Trainer` refuses, and where
     `out` holds a run already.
     """
+    keep_memory()
     config, device = TrainConfig.preset(preset, data=data, **fields), device or best_device()
     folder = None if out is None else Path(out).expanduser()
     if folder and resume and (folder / CHECKPOINT).exists():

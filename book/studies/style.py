@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -64,6 +65,16 @@ def show_rows(rows: Mapping[str, Tensor], *, columns: int) -> Figure:
         show_images(images, columns=columns, axes=axes)
         axes.text(-0.01, 0.5, name, transform=axes.transAxes, ha="right", va="center", color=COLOURS.get(name, "black"))
     return figure
+
+
+def close_grid(grid: np.ndarray, count: int, xlabel: str) -> None:
+    """Hide what is left of a grid after `count` axes; the lowest of each column bears its numbers and the label."""
+    for place, axes in enumerate(grid.flat):
+        if place >= count:
+            axes.set_axis_off()
+        elif place + grid.shape[1] >= count:
+            axes.set_xlabel(xlabel)
+            axes.tick_params(labelbottom=True)
 
 
 def gamma_colours(gammas: Iterable[float]) -> dict[float, Any]:

@@ -7,17 +7,10 @@ import torch
 from studies.figures.ch05 import TradeOff, show_courses, show_gamma, show_measures, show_trade_offs
 from studies.statistics import by_gamma
 
-pytestmark = pytest.mark.usefixtures("figures")
-
 
 def row(gamma: float, seed: int, x: float, y: float) -> dict:
-    final = {"x": x, "y": y}
-    return {
-        "setting": {"gamma": gamma},
-        "seed": seed,
-        "final": final,
-        "readings": {"step": [10, 20, 30], "x": [x, 2 * x, 3 * x]},
-    }
+    readings = {"step": [10, 20, 30], "x": [x, 2 * x, 3 / x]}
+    return {"setting": {"gamma": gamma}, "seed": seed, "final": {"x": x, "y": y}, "readings": readings}
 
 
 ROWS = [row(0.9, 1, 5.0, 1.0), row(0.5, 0, 1.0, 0.2), row(0.9, 0, 4.0, 3.0), row(0.5, 1, 2.0, 0.4), row(0.9, 2, 9, 2)]
@@ -31,67 +24,50 @@ def test_rows_are_grouped_by_gamma_and_sorted_by_seed():
     assert [one["seed"] for one in groups[0.9]] == [0, 1, 2]
 
 
-def points(axes) -> dict[str, np.ndarray]:
-    dots = [line.get_xydata() for line in axes.lines if line.get_marker() == "o"]
-    (curve,) = [line.get_xydata() for line in axes.lines if line.get_linestyle() == "-"]
-    (star,) = [line.get_xydata() for line in axes.lines if line.get_marker() == "*"]
-    return {"dots": np.concatenate(dots), "curve": curve, "star": star}
+def test_a_trade_off_has_a_point_a_run_and_a_line_through_medians(check_figure):
+    least = PANEL._replace(rows=ROWS[:1], real=REAL[:1], down=False)
+    left, right = check_figure(show_trade_offs([PANEL, least]))
+    for one in ROWS:
+        assert left.at(one["final"]["x"], one["final"]["y"]).name == f"{one['setting']['gamma']:g}"
+    assert left.curve([1.5, 5], [0.3, 2])
+    assert left.at(7, 0), "real pictures"
+    assert right.has([5, 6], [1, 0])
+    assert (left.axes.yaxis_inverted(), right.axes.yaxis_inverted()) == (True, False)
+    assert (left.axes.get_xlabel(), left.axes.get_ylabel(), left.title) == ("diversity", "distance", "faces")
 
 
-def test_a_trade_off_has_a_point_a_run_and_a_line_through_medians():
-    figure = show_trade_offs([PANEL, PANEL._replace(down=False)])
-    left, right = figure.axes
-    shown = points(left)
-    assert sorted(map(tuple, shown["dots"])) == sorted((one["final"]["x"], one["final"]["y"]) for one in ROWS)
-    np.testing.assert_allclose(shown["curve"], [[1.5, 0.3], [5, 2]])
-    np.testing.assert_allclose(shown["star"], [[7, 0]])
-    assert [text.get_text() for text in right.get_legend().get_texts()] == ["0.5", "0.9"]
-    assert left.yaxis_inverted()
-    assert not right.yaxis_inverted()
-    assert (left.get_xlabel(), left.get_ylabel(), left.get_title()) == ("diversity", "distance", "faces")
-
-
-def test_one_gamma_stands_out_beside_the_samples_of_all_seeds():
+def test_one_gamma_is_named_beside_the_samples_of_all_seeds(check_figure):
     blocks = [torch.full((4, 3, 16, 16), value) for value in (-1.0, 1.0)]
-    figure = show_gamma(0.5, blocks, PANEL, columns=3)
-    pictures, curve = figure.axes
-    grid = np.asarray(pictures.images[0].get_array())
+    pictures, curve = check_figure(show_gamma(0.5, blocks, PANEL, columns=3))
+    grid = np.asarray(pictures.axes.images[0].get_array())
     assert grid.shape[:2] == (2 * 17 + 1, 3 * 17 + 1)
-    assert grid[5, 5, 0] == 0
-    assert grid[25, 5, 0] == 255
-    assert "0.5" in pictures.get_title()
-    assert [text.get_text() for text in curve.texts] == ["0.5"]
-    strength = {len(line.get_xydata()): line.get_alpha() for line in curve.lines if line.get_marker() == "o"}
-    assert strength[2] > 2 * strength[3]  # two runs at 0.5, three at 0.9
+    assert (grid[5, 5, 0], grid[25, 5, 0]) == (0, 255)
+    assert "0.5" in pictures.title
+    (note,) = curve.axes.texts
+    assert (note.get_text(), note.xy) == ("0.5", pytest.approx((1.5, 0.3)))
+    assert curve.has(*np.array([[one["final"]["x"], one["final"]["y"]] for one in ROWS]).T)
 
 
-def test_measures_are_drawn_for_the_data_that_have_them():
-    lacking = [{**one, "final": {"x": 2 * one["final"]["x"]}} for one in ROWS if one["seed"] < 2]
+def test_measures_are_drawn_for_the_data_that_have_them(check_figure):
     some = [one for one in ROWS if one["seed"] < 2]
-    figure = show_measures({"x": "the x", "y": "the y"}, {"faces": (some, REAL), "photographs": (lacking, REAL)})
-    first, second, empty = figure.axes
-    assert (first.get_title(), second.get_title()) == ("the x", "the y")
-    assert not empty.axison
-    medians = {
-        line.get_label(): line.get_ydata() for line in first.lines if line.get_label() in ("faces", "photographs")
-    }
-    np.testing.assert_allclose(medians["faces"], [1.5, 4.5])
-    np.testing.assert_allclose(medians["photographs"], [3, 9])
-    assert [line.get_label() for line in second.lines].count("photographs") == 0
-    levels = [line.get_ydata()[0] for line in first.lines if line.get_color() == "#000000"]
-    assert levels == [7, 7]
+    lacking = [{**one, "final": {"x": 2 * one["final"]["x"]}} for one in some]
+    data = {"faces": (some, REAL), "photographs": (lacking, [row(1, 0, 20, 0)])}
+    first, second = check_figure(show_measures({"x": "the x", "y": "the y"}, data))
+    assert (first.title, second.title) == ("the x", "the y")
+    assert first.has([0.5, 0.5, 0.9, 0.9], [1, 2, 4, 5])
+    assert first.curve([0.5, 0.9], [1.5, 4.5]).name == "faces"
+    assert first.curve([0.5, 0.9], [3, 9]).name == "photographs"
+    assert first.level(7), "real faces"
+    assert first.level(20), "real photographs"
+    assert second.curve([0.5, 0.9], [0.3, 2]).name == "faces"
+    assert not any(series.name == "photographs" for series in second.series)
+    check_figure(show_measures({"x": "the x"}, {"faces": (ROWS[:1], [])}))
 
 
-def entries(legend) -> list[tuple]:
-    return list(zip(legend.get_texts(), legend.get_lines(), strict=True))
-
-
-def test_courses_end_at_the_step_asked_for():
+def test_courses_end_at_the_step_asked_for(check_figure):
     some = [one for one in ROWS if one["seed"] < 2]
-    figure = show_courses(some, {"x": "the x"}, 20)
-    (axes,) = figure.axes
-    names = {line.get_color(): text.get_text() for text, line in entries(axes.get_legend())}
-    thick = {names[line.get_color()]: line.get_xydata() for line in axes.lines if line.get_linewidth() == 2}
-    np.testing.assert_allclose(thick["0.5"], [[10, 1.5], [20, 3]])
-    np.testing.assert_allclose(thick["0.9"], [[10, 4.5], [20, 9]])
-    assert len(axes.lines) == 6
+    (panel,) = check_figure(show_courses(some, {"x": "the x"}, 20))
+    for gamma, values in (("0.5", (1, 2, 1.5)), ("0.9", (5, 4, 4.5))):
+        assert {panel.curve([10, 20], [x, 2 * x]).name for x in values} == {gamma}
+    assert max(series.points[:, 0].max() for series in panel.series) == 20
+    check_figure(show_courses(ROWS[:1], {"x": "the x"}, 10))

@@ -1,130 +1,94 @@
 """The figures of mode collapse: what is drawn is what the rows say."""
 
-import matplotlib.pyplot as plt
-import numpy as np
-import pytest
 import torch
 
 from began.collapse import Reading
 from studies.detectors import Score
-from studies.figures.ch06 import (
-    k_and_coverage,
-    show_alarms,
-    show_codes,
-    show_moment,
-    show_paths,
-    show_runs,
-    show_scores,
-)
-from studies.style import COLOURS
-
-pytestmark = pytest.mark.usefixtures("figures")
+from studies.figures import ch06
 
 
 def row(k: list[float], cells: list[float], model: str = "BEGAN") -> dict:
     """A run with a value of k each 50 steps, read every 100, whose samples are measured every 250."""
     step = [50 * (i + 1) for i in range(len(k))]
     reading = dict.fromkeys(("k", "var_real", "var_fake", "top"), k[1::2])
-    return {
-        "model": model,
-        "data": "faces",
-        "steps": step[-1],
-        "ended": None,
-        "curve": {"step": step, "k": k, "M": [1.0] * len(k)},
-        "readings": {"step": step[1::2], "spread": [0.5] * (len(k) // 2), **reading},
-        "stops": {"step": [250 * (i + 1) for i in range(len(cells))], "cells": cells},
-    }
+    curve = {"step": step, "k": k, "M": [1.0] * len(k)}
+    readings = {"step": step[1::2], "spread": [0.5] * (len(k) // 2), **reading}
+    stops = {"step": [250 * (i + 1) for i in range(len(cells))], "cells": cells}
+    parts = {"curve": curve, "readings": readings, "stops": stops}
+    return {"model": model, "data": "faces", "steps": step[-1], "ended": None, **parts}
 
 
-def lines(axes: plt.Axes, width: float) -> list[np.ndarray]:
-    return [line.get_xydata() for line in axes.lines if line.get_linewidth() == width]
+def test_runs_are_drawn_whole_and_their_median_while_all_go_on(check_figure):
+    rows = [row([1, 9, 3, 4], [0.1]), row([2, 3, 9, 5, 9, 9], [0.2]), row([9, float("nan"), 8, 9], [0.3])]
+    panels = {"one": rows, "other": [row([1, 2], [0]), row([3, 4], [0], "BEGAN-CS")]}
+    measures = {"k": ("curve", "k"), "cells": ("stops", "cells")}
+    k, other, cells, _ = check_figure(ch06.show_runs(panels, measures, "k"), panels)
+    assert (k.axes.get_yscale(), cells.axes.get_yscale()) == ("log", "linear")
+    assert all(k.curve(run["curve"]["step"], run["curve"]["k"]) for run in rows)
+    assert k.curve([50, 100, 150, 200], [2, 9, 8, 5])
+    assert [other.curve([50, 100], values).name for values in ([1, 2], [3, 4])] == ["BEGAN", "BEGAN-CS"]
+    assert cells.has(250, [0.1, 0.2, 0.3])
 
 
-def test_runs_have_a_thin_line_each_and_a_thick_median_while_all_go_on():
-    rows = [row([1, 2, 3, 4], [0.1]), row([2, 3, 4, 5, 9, 9], [0.2]), row([9, float("nan"), 9, 9], [0.3])]
-    figure = show_runs({"one": rows, "other": rows[:1]}, {"k": ("curve", "k"), "cells": ("stops", "cells")}, "k")
-    top = figure.axes[0]
-    assert top.get_title() == "one"
-    assert top.get_yscale() == "log"
-    assert figure.axes[2].get_yscale() == "linear"
-    assert [len(line) for line in lines(top, 0.5)] == [4, 6, 4]
-    (median,) = lines(top, 2)
-    np.testing.assert_allclose(median, [[50, 2], [100, 3], [150, 4], [200, 5]])
-
-
-def test_models_keep_their_colours_and_have_a_median_each():
-    figure = show_runs({"both": [row([1, 2], [0]), row([3, 4], [0], "BEGAN-CS")]}, {"k": ("curve", "k")})
-    thick = [line for line in figure.axes[0].lines if line.get_linewidth() == 2]
-    assert [line.get_color() for line in thick] == [COLOURS["BEGAN"], COLOURS["BEGAN-CS"]]
-
-
-def test_codes_are_drawn_where_they_lie_under_their_variances():
+def test_codes_are_drawn_where_they_lie_under_their_variances(check_figure):
     codes = torch.arange(12.0).view(2, 3, 2)
-    figure = show_codes(
-        {"a": (codes, {"var_real": 3.25, "var_gen": 0.012}), "b": (codes, {"var_real": 1, "var_gen": 2})}, columns=1
-    )
-    first, _ = figure.axes
-    assert [line.get_color() for line in first.lines] == [COLOURS["real"], COLOURS["BEGAN"]]
-    np.testing.assert_allclose([line.get_xydata() for line in first.lines], codes)
-    assert first.get_title() == "a\nVar(real) 3.25\nVar(gen) 0.012"
+    for count in (1, 3):
+        panels = dict.fromkeys("abc"[:count], (codes, {"var_real": 3.25, "var_gen": 0.012}))
+        for panel, name in zip(check_figure(ch06.show_codes(panels, columns=2)), panels, strict=True):
+            assert panel.title == f"{name}\nVar(real) 3.25\nVar(gen) 0.012"
+            assert all(panel.curve(*points.T) for points in codes)
 
 
 def test_k_is_averaged_between_the_stops_that_coverage_is_known_at():
     run = row([1.0] * 5 + [2.0] * 5 + [7.0], [0.4, 0.2])  # the last k comes after the last stop
-    assert k_and_coverage(run) == [(0.4, 1.0), (0.2, 2.0)]
+    assert ch06.k_and_coverage(run) == [(0.4, 1.0), (0.2, 2.0)]
 
 
 def test_long_runs_are_cut_into_eighths():
     run = row([1.0] * 80, [0.25, 0.75] * 8)
-    assert k_and_coverage(run) == [(0.5, 1.0)] * 8
+    assert ch06.k_and_coverage(run) == [(0.5, 1.0)] * 8
 
 
-def test_paths_end_in_a_dot_below_the_bound_of_their_panel():
-    bound = ([0.1, 1], [0.2, 1])
-    figure = show_paths({"runs": [row([1.0] * 5 + [0.5] * 5, [0.4, 0.2])]}, {"runs": bound})
-    path, dot, dashed = figure.axes[0].lines
-    np.testing.assert_allclose(path.get_xydata(), [[0.4, 1], [0.2, 0.5]])
-    np.testing.assert_allclose(dot.get_xydata(), [[0.2, 0.5]])
-    np.testing.assert_allclose(np.array(dashed.get_data()), bound)
+def test_paths_end_in_a_dot_beside_the_bound_of_their_panel(check_figure):
+    bounds = {"runs": ([0.1, 1], [0.2, 1]), "short": ([0.04, 1], [0.04, 1])}
+    panels = {"runs": [row([1.0] * 5 + [0.5] * 5, [0.4, 0.2])], "short": [row([0.3] * 5, [0.4])]}
+    panel, short = check_figure(ch06.show_paths(panels, bounds), panels)
+    assert panel.curve([0.4, 0.2], [1, 0.5])
+    assert panel.curve([0.2], [0.5])
+    assert short.curve([0.4], [0.3])
+    assert panel.curve(*bounds["runs"])
+    assert short.curve(*bounds["short"])
 
 
-def test_alarms_stand_at_the_first_step_that_means_the_collapse():
+def test_alarms_stand_at_the_first_step_that_means_the_collapse(check_figure):
     # k drops at step 1300, three quarters of the way to a collapse at 1750; M does not move
-    k = [0.1] * 24 + [0.01] * 20
-    lost = row(k, [0.5] * 6 + [0.05] * 2)
-    figure = show_alarms({"some": [lost], "others": [row([0.1] * 44, [0.5] * 8)]})
-    (axes,) = figure.axes
-    (bar,) = [line.get_xydata() for line in axes.lines if line.get_linewidth() == 3]
-    np.testing.assert_allclose(bar, [[1750, 0], [2200, 0]])
-    marks = {
-        line.get_marker(): line.get_xydata()
-        for line in axes.lines
-        if line.get_marker() in "o^x" and len(line.get_xydata())
-    }
-    assert marks.keys() == {"o", "^"}
-    np.testing.assert_allclose(marks["^"], [[1400, 0]])  # the median of three waits for the second low reading
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["some", "others"]
-    assert [text.get_text() for text in figure.legends[0].texts] == ["collapsed", "monitor", "k alone", "M alone"]
+    lost, kept = row([0.1] * 24 + [0.01] * 20, [0.5] * 6 + [0.05] * 2), row([0.1] * 44, [0.5] * 8)
+    (panel,) = check_figure(ch06.show_alarms({"some": [lost], "others": [kept]}))
+    assert panel.curve([1750, 2200], [0, 0]).name == "collapsed"
+    alarms = {one.name: one.points.tolist() for one in panel.series if len(one.points) == 1}
+    assert alarms == {name: [[1400, 0]] for name in ("monitor", "k alone")}, "at the second low reading"
+    assert panel.rows == ["some", "others"]
 
 
-def test_scores_show_the_share_found_the_lags_and_the_false_alarms():
+def test_scores_show_the_share_found_the_lags_and_the_false_alarms(check_figure):
     scores = {"monitor": Score(4, [-100, 300], 3, 20_000), "M alone": Score(4, [], 0, 20_000)}
-    figure = show_scores({"faces": scores})
-    rate, lag, false = figure.axes
-    assert [line.get_xdata()[0] for line in rate.lines if line.get_marker() in ("o", "x")] == [0.5, 0]
-    low, high = next(line.get_xdata() for line in rate.lines if line.get_linewidth() == 2)
-    assert low < 0.5 < high
-    (dots,) = [line.get_xdata() for line in lag.lines if line.get_marker() == "o"]
-    np.testing.assert_allclose(dots, [-100, 300])
-    (median,) = [line.get_xdata() for line in lag.lines if line.get_linewidth() == 2]
-    np.testing.assert_allclose(median, [100, 100])
-    assert [bar.get_width() for bar in false.patches] == [1.5, 0]
+    rate, lag, false, *_ = check_figure(ch06.show_scores({"faces": scores, "toy": {"k alone": Score(1, [5], 0, 1)}}))
+    assert rate.rows == list(scores)
+    for y, score in enumerate(scores.values()):
+        assert rate.has(score.rate, y), "the share and both ends"
+        assert false.at(score.false_rate, y)
+    assert lag.has([-100, 300], 0, dy=0.4)
+    assert lag.upright(100, 0)
 
 
-def test_a_moment_has_the_samples_the_codes_and_the_readings_up_to_it():
+def test_a_moment_has_the_samples_the_codes_and_the_readings_up_to_it(check_figure):
     readings = [Reading(0.1 * i, i, 1, 1, 0.5) for i in range(1, 5)]
-    figure = show_moment(200, torch.zeros(16, 3, 16, 16), torch.zeros(2, 5, 2), readings)
-    curves = figure.axes[2].lines
-    assert [len(line.get_xdata()) for line in curves] == [4, 2, 4, 2]
-    np.testing.assert_allclose(curves[1].get_xydata(), [[100, 1], [200, 2]])
-    assert figure.axes[0].get_title() == "samples at step 200"
+    codes = torch.arange(20.0).view(2, 5, 2)
+    for step in (100, 200):
+        samples, cloud, curves = check_figure(ch06.show_moment(step, torch.zeros(16, 3, 16, 16), codes, readings))
+        assert samples.title == f"samples at step {step}"
+        assert all(cloud.curve(*points.T) for points in codes)
+        for name in ("spread", "k"):
+            values = [getattr(reading, name) for reading in readings]
+            assert curves.curve([100, 200, 300, 400], values)
+            assert curves.curve(range(100, step + 1, 100), values[: step // 100]).name == name

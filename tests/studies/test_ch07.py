@@ -6,31 +6,10 @@ import torch
 from scipy import stats
 
 from studies.figures.ch07 import Course, course, show_alphas, show_courses, show_moment, show_survival, show_variances
-from studies.style import COLOURS
-
-pytestmark = pytest.mark.usefixtures("figures")
-
-BLUE, ORANGE = COLOURS["BEGAN"], COLOURS["BEGAN-CS"]
 
 
 def row(values: list[float]) -> dict:
     return {"stops": {"step": [10 * (i + 1) for i in range(len(values))], "x": values}}
-
-
-def lines(axes, colour: str, width: float | None = None) -> list[np.ndarray]:
-    return [
-        np.asarray(line.get_ydata(), float)
-        for line in axes.lines
-        if line.get_color() == colour and width in (None, line.get_linewidth())
-    ]
-
-
-def points(line) -> np.ndarray:
-    return line.get_xydata()
-
-
-def names(figure) -> list[str]:
-    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
 def test_a_run_that_ended_early_has_no_values_afterwards():
@@ -41,67 +20,60 @@ def test_a_run_that_ended_early_has_no_values_afterwards():
         course([row([1])], "y")
 
 
-def test_survival_steps_down_where_runs_are_lost_and_ticks_those_left():
+def test_survival_steps_down_where_runs_are_lost_and_ticks_those_left(check_figure):
     began = stats.CensoredData.right_censored([200, 400, 500, 500], [False, False, True, True])
-    cs = stats.CensoredData.right_censored([100, 300], [False, False])
-    figure = show_survival({"faces": {"BEGAN": began, "BEGAN-CS": cs}})
-    (axes,) = figure.axes
-    curve, tick = (line for line in axes.lines if line.get_color() == BLUE)
-    np.testing.assert_allclose(points(curve), [[0, 1], [200, 0.75], [400, 0.5], [500, 0.5]])
-    np.testing.assert_allclose(points(tick), [[500, 0.5]])
-    (all_lost,) = lines(axes, ORANGE)
-    np.testing.assert_allclose(all_lost, [1, 0.5, 0])
-    assert names(figure) == ["BEGAN", "BEGAN-CS"]
+    lost = {"BEGAN": stats.CensoredData([200]), "BEGAN-CS": stats.CensoredData([100, 300])}
+    panels = {"faces": {**lost, "BEGAN": began}, "photographs": lost}
+    panel, least = check_figure(show_survival(panels), panels)
+    assert panel.curve([0, 200, 200, 400, 400, 500, 500], [1, 1, 0.75, 0.75, 0.5, 0.5, 0.5]).name == "BEGAN"
+    assert panel.curve([500], [0.5]).name == "BEGAN"
+    assert panel.curve([0, 100, 100, 300, 300], [1, 1, 0.5, 0.5, 0]).name == "BEGAN-CS"
+    assert not panel.curve([300], [0])
+    assert least.curve([0, 200, 200], [1, 1, 0])
 
 
-def test_courses_are_thin_by_seed_and_thick_by_median_of_what_is_left():
-    values = torch.tensor([[1.0, 2.0], [3.0, torch.nan], [5.0, torch.inf]])
-    (axes,) = show_courses({"x": {"BEGAN": Course([10, 20], values)}}).axes
-    (median,) = lines(axes, BLUE, 2)
-    np.testing.assert_array_equal(median, [3, 2])
-    assert len(lines(axes, BLUE, 0.5)) == 3
-    assert axes.get_ylim()[0] == 0
+@pytest.mark.parametrize(("least", "log"), [(2, True), (2, False), (-2, False)])
+def test_courses_show_each_seed_and_the_median_of_what_is_left(check_figure, least: float, log: bool):
+    values = torch.tensor([[1.0, 6.0, 2.0], [3.0, torch.nan, torch.nan], [5.0, 4.0, torch.inf]])
+    runs = {"BEGAN": Course([10, 20, 30], values), "BEGAN-CS": Course([10, 20], torch.tensor([[least, 9.0]]))}
+    (panel,) = check_figure(show_courses({"x": runs}, log=log))
+    assert panel.runs([10, 20, 30], values.where(values.isfinite(), torch.nan)) == {"BEGAN"}
+    assert panel.curve([10, 20], [least, 9]).name == "BEGAN-CS"
+    assert panel.axes.get_yscale() == ("log" if log else "linear")
+    assert panel.axes.get_ylim()[0] < least
+    assert (panel.axes.get_ylim()[0] == 0) == (least > 0 and not log)
 
 
-def test_a_measure_below_zero_is_drawn_whole():
-    (axes,) = show_courses({"x": {"BEGAN": Course([10, 20], torch.tensor([[-1.0, 2.0]]))}}).axes
-    assert axes.get_ylim()[0] < -1
-
-
-def test_courses_over_decades_are_logarithmic():
-    figure = show_courses({"x": {"BEGAN": Course([10, 20], torch.tensor([[1.0, 2.0]]))}}, log=True)
-    assert figure.axes[0].get_yscale() == "log"
-
-
-def test_variances_stand_beside_the_published_ones():
+def test_variances_stand_beside_the_published_ones(check_figure):
     real, gen = (Course([10, 20], torch.tensor([[value, 2 * value]])) for value in (4.0, 1.0))
-    published = {"BEGAN": ([1, 11], [4.2, 85.0], [0.6, float("nan")])}
-    ours, theirs = show_variances({"faces": {"BEGAN": (real, gen)}}, published).axes
-    dots = {line.get_linestyle(): np.asarray(line.get_ydata()) for line in theirs.lines}
-    np.testing.assert_array_equal(dots["-"], [4.2, 85.0])
-    np.testing.assert_array_equal(dots[":"], [0.6, np.nan])
-    thick = [line for line in ours.lines if line.get_linewidth() == 2]
-    medians = {line.get_linestyle(): np.asarray(line.get_ydata()) for line in thick}
-    np.testing.assert_array_equal(medians["-"], [4, 8])
-    np.testing.assert_array_equal(medians[":"], [1, 2])
+    published = {"BEGAN": ([1, 11], [4.2, 85.0], [0.6, float("nan")]), "BEGAN-CS": ([1, 11], [2, 3], [1, 2])}
+    panels = {"faces": {"BEGAN": (real, gen)}, "photographs": {"BEGAN-CS": (real, gen)}}
+    faces, photographs, theirs = check_figure(show_variances(panels, published), panels)
+    for panel, name in ((faces, "BEGAN"), (photographs, "BEGAN-CS")):
+        assert {panel.curve([10, 20], values).name for values in ([4, 8], [1, 2])} == {name}
+    for name, (epoch, *both) in published.items():
+        assert {theirs.curve(epoch, values).name for values in both} == {name}
 
 
-def test_alphas_are_evenly_spaced_and_the_target_is_dashed():
-    columns = {"ratio": {0.0: [0.6, 0.8, 0.7], 1.0: [1.0, 1.2, 1.3]}, "k": {0.0: [0.1], 1.0: [0.2]}}
-    ratio, k = show_alphas(columns, {"ratio": 0.7}).axes
-    median = next(line for line in ratio.lines if line.get_linestyle() == "-")
-    np.testing.assert_allclose(points(median), [[0, 0.7], [1, 1.2]])
-    assert [np.asarray(line.get_ydata())[0] for line in ratio.lines if line.get_linestyle() == "--"] == [0.7]
-    assert not [line for line in k.lines if line.get_linestyle() == "--"]
-    assert [label.get_text() for label in ratio.get_xticklabels()] == ["0", "1"]
+def test_alphas_are_evenly_spaced_and_the_target_is_drawn(check_figure):
+    columns = {"ratio": {0.0: [0.6, 0.8, 0.75], 1.0: [1.0, 1.2, 1.3]}, "k": {0.0: [0.1], 1.0: [0.2]}}
+    ratio, k = check_figure(show_alphas(columns, {"ratio": 0.7}))
+    assert ratio.ticks == ["0", "1"]
+    assert ratio.has([0, 0, 0, 1, 1, 1], [0.6, 0.8, 0.75, 1, 1.2, 1.3], dx=0.3)
+    assert ratio.curve([0, 1], [0.75, 1.2])
+    assert k.curve([0, 1], [0.1, 0.2])
+    assert ratio.level(0.7)
+    assert not k.level(0.7)
 
 
-def test_a_moment_shows_each_seed_at_its_step():
+def test_a_moment_shows_each_seed_at_its_step(check_figure):
     blocks = torch.stack([torch.full((8, 3, 16, 16), value, dtype=torch.uint8) for value in (0, 255)])
     runs = Course([10, 20], torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    pictures, curve = show_moment(1, {"BEGAN": blocks}, {"BEGAN": runs}, "x").axes
-    grid = np.asarray(pictures.images[0].get_array())
-    assert grid.shape[:2] == (2 * 17 + 1, 8 * 17 + 1)
-    assert (grid[5, 5, 0], grid[25, 5, 0]) == (0, 255)
-    (dots,) = (line for line in curve.lines if line.get_marker() == "o")
-    np.testing.assert_array_equal(points(dots), [[20, 2], [20, 4]])
+    for seeds in (2, 1):
+        some = runs._replace(values=runs.values[:seeds])
+        pictures, curve = check_figure(show_moment(1, {"BEGAN": blocks[:seeds]}, {"BEGAN": some}, "x"))
+        grid = np.asarray(pictures.axes.images[0].get_array())
+        assert grid.shape[:2] == (seeds * 17 + 1, 8 * 17 + 1)
+        assert (grid[5, 5, 0], grid[-5, 5, 0]) == (0, 255 * (seeds - 1))
+        assert curve.curve([20] * seeds, some.values[:, 1])
+        assert all(curve.curve([10, 20], run) for run in some.values)

@@ -1,68 +1,69 @@
-import matplotlib.pyplot as plt
+"""The figures of codes: errors, attributes kept and moves of the committed inversions are drawn as they are."""
+
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_hex
 
-from studies.figures.ch08 import show_effects, show_errors, show_kept, show_moves, show_pairs
+from studies.figures.ch08 import STARTS, show_effects, show_errors, show_kept, show_moves, show_pairs
 from studies.inversions import load_inversions, load_left
-from studies.style import COLOURS
-
-MODELS = ("BEGAN", "BEGAN-CS")
+from studies.statistics import interval
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
+@pytest.mark.parametrize("sets", [1, 2, 3])
+def test_errors_fall_along_the_curves_and_the_one_shot_stands_at_its_time(check_figure, sets: int):
+    rows = load_inversions("faces", "BEGAN-CS")[: 1 if sets == 1 else None]
+    panels = dict.fromkeys("abc"[:sets], rows)
+    shown = check_figure(show_errors(panels), panels)[0]
+    seconds = [row["errors"]["seconds"] for row in rows]
+    shot, step = (torch.tensor([one[key] for one in seconds]).median() for key in ("one_shot", "iteration"))
+    for way, style in STARTS.items():
+        time = shot + step * torch.tensor(rows[0]["errors"][way]["iterations"])
+        errors = torch.tensor([row["errors"][way]["error"] for row in rows])
+        assert shown.runs(time, errors) == {style["label"]}
+    at_once = [row["errors"]["one_shot"] for row in rows]
+    assert shown.curve([shot] * len(rows), at_once).name == "one shot, G(Enc(x))"
+    for key, name in (("mean", "the mean picture"), ("autoencoder", "D(x)")):
+        assert shown.level(np.mean([row["errors"][key] for row in rows])).name == name
 
 
-def test_errors_fall_along_the_curves_and_the_cross_is_the_one_shot():
-    rows = load_inversions("faces", "BEGAN-CS")
-    figure = show_errors({"one": rows, "two": rows})
-    axes = figure.axes[0]
-    thick = [line for line in axes.lines if line.get_linewidth() == 2]
-    assert len(thick) == 2
-    ends = torch.tensor([row["errors"]["random"]["error"][-1] for row in rows]).median()
-    assert thick[0].get_ydata()[-1] == pytest.approx(float(ends))
-    cross = next(line for line in axes.lines if line.get_marker() == "X")
-    assert list(cross.get_ydata()) == [row["errors"]["one_shot"] for row in rows]
+def test_kept_has_a_row_an_attribute_and_never_leaves_its_axis(check_figure):
+    rows, ways = load_inversions("faces", "BEGAN"), {"one shot": "one shot", "D(x)": "the copy"}
+    for panels in ({"BEGAN": rows, "again": rows}, {"BEGAN": rows[:1]}):
+        panel, *_ = check_figure(show_kept(panels, ways), panels)
+        names = [name.replace(" ", "_") for name in panel.rows]
+        assert sorted(names) == sorted(rows[0]["kept"]["the picture"])
+        for way, label in ways.items():
+            for y, name in enumerate(names):
+                found = interval([row["kept"][way][name] for row in panels["BEGAN"]])
+                assert panel.has(np.maximum(found, -1), y, dy=0.4), "the mean and both ends"
+                assert panel.at(max(found[0], -1), y, dy=0.4).name == label
 
 
-def test_kept_has_a_row_an_attribute_and_never_leaves_its_axis():
-    rows = load_inversions("faces", "BEGAN")
-    figure = show_kept({"BEGAN": rows, "again": rows}, {"one shot": "one shot", "D(x)": "D(x)"})
-    axes = figure.axes[0]
-    assert len(axes.get_yticklabels()) == len(rows[0]["kept"]["the picture"])
-    points = torch.tensor(np.array([container.lines[0].get_xdata() for container in axes.containers], float))
-    assert points.min() >= -1
-    names = [label.get_text().replace(" ", "_") for label in axes.get_yticklabels()]
-    light = [row["kept"]["D(x)"]["light"] for row in rows]
-    assert points[1][names.index("light")] == pytest.approx(sum(light) / len(light), abs=1e-4)
+def test_effects_are_ordered_by_what_moves_most(check_figure):
+    row = load_inversions("faces", "BEGAN-CS")[0]
+    effects, columns = load_left("effects", row)[:, -1], row["sweeps"]["columns"]
+    for count in (2, 1):
+        panel = check_figure(show_effects(effects[:count], columns, ("axes", "turned")[:count]))[0]
+        drawn = torch.tensor(panel.axes.images[0].get_array().tolist())
+        assert (drawn.argmax(1).diff() >= 0).all()
+        torch.testing.assert_close(drawn.sort(0).values, effects[0].abs().sort(0).values)
+        assert panel.ticks == [name.replace("_", " ") for name in columns]
 
 
-def test_effects_are_ordered_by_what_moves_most():
-    effects = load_left("effects", load_inversions("faces", "BEGAN-CS")[0])[:, -1]
-    columns = load_inversions("faces", "BEGAN-CS")[0]["sweeps"]["columns"]
-    figure = show_effects(effects, columns, ("axes", "turned"))
-    drawn = torch.tensor(figure.axes[0].images[0].get_array().tolist())
-    most = drawn.argmax(1)
-    assert (most.diff() >= 0).all()
-    assert float(drawn.sum()) == pytest.approx(float(effects[0].abs().sum()), rel=1e-4)
-
-
-def test_pairs_are_joined_in_the_colour_of_their_model():
+def test_pairs_are_joined_under_the_name_of_their_model(check_figure):
     pairs = {"a measure": {"BEGAN": ([1.0, 2.0], [3.0, 4.0]), "BEGAN-CS": ([0.5], [0.25])}}
-    figure = show_pairs({**pairs, "another": pairs["a measure"]}, ("axes", "turned"))
-    lines = figure.axes[0].lines
-    assert [list(line.get_ydata()) for line in lines] == [[1.0, 3.0], [2.0, 4.0], [0.5, 0.25]]
-    assert to_hex(lines[-1].get_color()) == COLOURS["BEGAN-CS"].lower()
+    for panels in ({**pairs, "another": pairs["a measure"]}, pairs):
+        panel, *_ = check_figure(show_pairs(panels, ("axes", "turned")))
+        ends = [(series.points[:, 1].tolist(), series.name) for series in panel.series]
+        assert ends == [([1, 3], "BEGAN"), ([2, 4], "BEGAN"), ([0.5, 0.25], "BEGAN-CS")]
+        assert panel.ticks == ["axes", "turned"] * 2
 
 
-def test_moves_have_a_mark_for_each_attribute_and_seed():
-    rows = {model: load_inversions("faces", model) for model in MODELS}
-    figure = show_moves(rows)
-    count = sum(len(row["directions"]["moves"]) for row in rows["BEGAN"])
-    for line, way in zip(figure.axes[0].lines[:3], ("slope", "others held", "one axis"), strict=True):
-        assert line.get_label() == way
-        assert len(line.get_xdata()) == count
+def test_moves_have_a_mark_for_each_attribute_and_seed(check_figure):
+    rows = {model: load_inversions("faces", model) for model in ("BEGAN", "BEGAN-CS")}
+    for panels in (rows, {"BEGAN": rows["BEGAN"][:1]}):
+        for panel, of in zip(check_figure(show_moves(panels), panels), panels.values(), strict=True):
+            for way in ("slope", "others held", "one axis"):
+                points = [moves[way] for row in of for moves in row["directions"]["moves"].values()]
+                assert panel.curve(*([one[name] for one in points] for name in ("reached", "others"))).name == way
+            assert panel.upright(1)

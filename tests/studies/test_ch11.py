@@ -1,46 +1,27 @@
 """The figure of all claims: a mark says what its line says."""
 
-from collections import Counter
-
-import pytest
-
 from studies.claims import STATED, Claim, Entry
 from studies.figures.ch11 import MARKS, show_claims
-
-pytestmark = pytest.mark.usefixtures("figures")
 
 
 def entry(name: str, verdict: str, paper: str = "so") -> Entry:
     return Entry(4, Claim(name, paper, 1.0, 0.5, 2.0, "unit", 5, "data", verdict, "here"))  # pyright: ignore
 
 
-def look(line) -> tuple:
-    return line.get_marker(), line.get_fillstyle()
-
-
-def test_each_claim_has_a_large_mark_and_a_small_one_a_line():
-    entries = [
-        entry("B2", "reproduced"),
-        entry("C1", "not reproduced"),
-        entry("C1", "open"),
-        entry("C1", "reproduced", "else"),
-        entry("C1", "reproduced", "something (ours)"),
-        entry("K1", "reproduced"),
-    ]
+def test_each_claim_has_its_verdict_and_those_of_its_lines(check_figure):
+    given = [("B2", "reproduced"), ("C1", "not reproduced"), ("C1", "open"), ("C1", "reproduced", "else")]
+    unstated = [("C1", "reproduced", "something (ours)"), ("K1", "reproduced")]
+    entries = [entry(*line) for line in given + unstated]
     figure = show_claims(entries)
-    (axes,) = figure.axes
-    names = [label.get_text().split()[-1] for label in axes.get_yticklabels()]
+    (panel,) = check_figure(figure)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(MARKS)
+    names = [label.split()[-1] for label in panel.rows]
     assert names == list(STATED)
-    marks = {}
-    for line in axes.lines:
-        ((x, y),) = line.get_xydata()
-        marks.setdefault(names[int(y)], []).append((x, look(line), line.get_markersize()))
-    known = {verdict: (mark["marker"], mark.get("fillstyle", "full")) for verdict, mark in MARKS.items()}
-    assert len(set(known.values())) == len(MARKS), "each verdict has a shape of its own"
-    assert marks["B2"] == [(0, known["reproduced"], 10), (2, known["reproduced"], 5)]
-    assert marks["C1"][0] == (0, known["differs"], 10)
-    assert [mark for _, mark, _ in marks["C1"][1:]] == [known[v] for v in ("not reproduced", "open", "reproduced")]
-    assert marks["B1"] == [(0, known["open"], 10)]
-    assert Counter(map(len, marks.values())) == {1: 14, 2: 1, 4: 1}
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == list(MARKS)
+    marks = {name: [] for name in names}
+    for series in panel.series:
+        ((x, y),) = series.points
+        marks[names[int(y)]].append((x, series.name))
+    assert marks.pop("B2") == [(0, "reproduced"), (2, "reproduced")]
+    assert marks.pop("C1") == [(0, "differs"), (2, "not reproduced"), (3, "open"), (4, "reproduced")]
+    assert all(own == [(0, "open")] for own in marks.values())
+    check_figure(show_claims([]))

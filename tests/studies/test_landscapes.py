@@ -1,16 +1,13 @@
-"""What G's samples feel: arrows, landscapes, a held G, and the figures that show them."""
+"""What G's samples feel: arrows, landscapes, and a held G."""
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from studies import landscapes, style
-from studies.figures import ch02
+from studies import landscapes
 from studies.toy.ensemble import Ensemble
 from studies.toy.methods import METHODS
 from studies.toy.mixtures import ring
-
-pytestmark = pytest.mark.usefixtures("figures")
 
 CIRCLE = ring()
 LOCAL = [name for name, method in METHODS.items() if method in landscapes.LOSSES]
@@ -120,31 +117,3 @@ def test_views_put_x_along_columns_and_y_along_rows():
         first[:, 0, 0] = second[:, 0, 0] = last[:, 0, 0] = 1
     view = landscapes.views(run, middle=(3, 0), reach=1, size=3)[0]
     assert_close(view.surface, torch.tensor([[-2.0, -3.0, -4.0]] * 3))
-    figure = ch02.show_landscapes({"WGAN-GP": view}, CIRCLE, columns=1)
-    assert figure.axes[0].get_xlim() == (2, 4)
-    assert "longest 1" in figure.axes[0].get_title()
-
-
-def test_a_variant_is_dashed_in_the_colour_of_its_model():
-    assert style.line_of("GAN, minimax")["color"] == style.COLOURS["GAN"]
-    assert style.line_of("GAN, minimax")["linestyle"] == "--"
-    assert style.line_of("GAN")["linestyle"] == "-"
-
-
-def test_figures_show_every_seed_and_the_median():
-    values = torch.tensor([[1.0, 2.0], [3.0, 4.0], [8.0, 9.0]])
-    lines = ch02.show_lengths((1, 10), {"GAN": values}).axes[0].lines
-    assert list(lines[-1].get_ydata()) == [3, 4]
-    assert len(lines) == 4
-    dots = style.show_remedies({"unison": {"GAN": values[:, 0]}}, {"unison": (0, 9)}).axes[0].lines
-    assert list(dots[0].get_xdata()) == [1, 3, 8]
-    assert list(dots[1].get_xdata()) == [3, 3]
-    (axes,) = ch02.show_weights((0.1, 0.2), 0.125, {"spreading": values.T}).axes
-    assert [list(line.get_ydata()) for line in axes.lines[:3]] == [[1, 2], [3, 4], [8, 9]]
-    assert list(axes.lines[3].get_ydata()) == [3, 4]
-
-
-def test_loss_functions_have_the_slopes_of_the_equations():
-    _, slope = ch02.show_loss_functions({"LSGAN": landscapes.LOSSES[METHODS["lsgan"]]}).axes
-    s, value = slope.lines[0].get_data()
-    assert_close(torch.as_tensor(value), 1 - torch.as_tensor(s))

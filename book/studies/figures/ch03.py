@@ -10,7 +10,7 @@ from scipy import stats
 from torch import Tensor
 
 from began.measure.wasserstein import bound, crossing, gaussian_w1, w1
-from studies.style import COLOURS, DATA, WIDTH, seeds
+from studies.style import COLOURS, DATA, WIDTH, close_grid, seeds
 
 
 def show_areas(panels: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
@@ -79,8 +79,7 @@ def show_readings(step: Sequence[int], panels: Mapping[str, Mapping[str, Tensor]
             seeds(axes, step, values, **style, label=name)
         axes.set_title(title)
     grid[0, 0].legend()
-    for axes in grid[-1]:
-        axes.set_xlabel("training step")
+    close_grid(grid, len(panels), "training step")
     return figure
 
 

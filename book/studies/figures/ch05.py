@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from studies.statistics import by_gamma
-from studies.style import COLOURS, WIDTH, gamma_colours, gamma_legend, seeds, show_images
+from studies.style import COLOURS, WIDTH, close_grid, gamma_colours, gamma_legend, seeds, show_images
 
 
 class TradeOff(NamedTuple):
@@ -93,10 +93,7 @@ def show_measures(
             if levels:
                 axes.axhline(np.mean(levels), color=COLOURS["real"], linestyle=dash, linewidth=1)
         axes.set_title(title)
-    for axes in grid.flat[len(names) :]:
-        axes.set_axis_off()
-    for axes in grid[-1]:
-        axes.set_xlabel("gamma")
+    close_grid(grid, len(names), "gamma")
     if len(data) > 1:
         handles = grid[0, 0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside upper center", ncols=len(data), fontsize=7)

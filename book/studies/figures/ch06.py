@@ -36,6 +36,9 @@ def show_runs(panels: Mapping[str, Sequence[Row]], measures: Mapping[str, tuple[
         axes.set_ylabel(label)
         if label in logs:
             axes.set_yscale("log")
+    models = {name: line for axes in grid[0] for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+    if len(models) > 1:
+        figure.legend(models.values(), models, loc="outside upper center", ncols=len(models), fontsize=7)
     return figure
 
 
@@ -59,10 +62,12 @@ def show_codes(panels: Mapping[str, tuple[Tensor, Mapping[str, float]]], *, colu
     lines = -(-len(panels) // columns)
     figsize = WIDTH, lines * (WIDTH / columns + 0.5)
     figure, grid = plt.subplots(lines, columns, figsize=figsize, squeeze=False)
-    for axes, (title, (codes, variances)) in zip(grid.flat, panels.items(), strict=True):
+    for axes, (title, (codes, variances)) in zip(grid.flat, panels.items(), strict=False):
         _codes(axes, codes)
         numbers = f"Var(real) {variances['var_real']:.3g}\nVar(gen) {variances['var_gen']:.2g}"
         axes.set_title(f"{title}\n{numbers}", fontsize=8)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
     return figure
 
 
@@ -112,7 +117,7 @@ def show_alarms(groups: Mapping[str, Sequence[Row]]) -> Figure:
     In a run that does not collapse the marks are at the first false alarm.
     """
     rows = [row for group in groups.values() for row in group]
-    figure, axes = plt.subplots(figsize=(WIDTH, 0.6 + 0.085 * len(rows)))
+    figure, axes = plt.subplots(figsize=(WIDTH, max(0.6 + 0.085 * len(rows), 1.4)))
     for y, row in enumerate(rows):
         collapse, end = collapsed_at(row), row["steps"]
         axes.plot([0, end], [y, y], color="#cccccc", linewidth=0.8, zorder=0)
@@ -177,6 +182,6 @@ def show_moment(step: int, samples: Tensor, codes: Tensor, readings: Sequence[Re
         values = [getattr(reading, name) for reading in readings]
         right.plot(at, values, line, color=COLOURS["BEGAN"], alpha=0.25)
         right.plot(at[:now], values[:now], line, color=COLOURS["BEGAN"], label=name)
-    right.set(xlabel="training step", ylim=(0, None))
+    right.set(title="readings", xlabel="training step", ylim=(0, None))
     right.legend(fontsize=7)
     return figure

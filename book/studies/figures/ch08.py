@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from studies.statistics import interval
-from studies.style import COLOURS, MARKERS, WIDTH, seeds
+from studies.style import COLOURS, MARKERS, WIDTH, close_grid, seeds
 from studies.workers import Row
 
 STARTS: dict[str, dict[str, Any]] = {  # dashes repeat the colour
@@ -25,8 +25,9 @@ def show_errors(panels: Mapping[str, Sequence[Row]]) -> Figure:
     A cross marks the one shot, dots are for the error of the mean picture and of D(x). A search's first point, before
     any iteration, stands at the time of the one shot, since a logarithmic axis has no 0.
     """
-    figure, grid = plt.subplots(2, -(-len(panels) // 2), figsize=(WIDTH, 4.8), sharey="row", sharex=True, squeeze=False)
-    for axes, (title, rows) in zip(grid.flat, panels.items(), strict=True):
+    size = (1, 1) if len(panels) == 1 else (2, -(-len(panels) // 2))
+    figure, grid = plt.subplots(*size, figsize=(WIDTH, 4.8), sharey="row", sharex=True, squeeze=False)
+    for axes, (title, rows) in zip(grid.flat, panels.items(), strict=False):
         shot = torch.tensor([row["errors"]["seconds"]["one_shot"] for row in rows]).median()
         step = torch.tensor([row["errors"]["seconds"]["iteration"] for row in rows]).median()
         for way, style in STARTS.items():
@@ -39,8 +40,7 @@ def show_errors(panels: Mapping[str, Sequence[Row]]) -> Figure:
         for name, line in (("mean", ":"), ("autoencoder", "-.")):
             axes.axhline(sum(row["errors"][name] for row in rows) / len(rows), color="#999999", linestyle=line)
         axes.set(title=title, xscale="log")
-    for axes in grid[-1]:
-        axes.set_xlabel("seconds for 48 pictures, one core")
+    close_grid(grid, len(panels), "seconds for 48 pictures, one core")
     for axes in grid[:, 0]:  # after all are drawn: a shared axis would stay as the first panel needs it
         axes.set(ylabel="mean |difference| of pixels", ylim=(0, None))
     lines = [
@@ -58,7 +58,7 @@ def show_kept(panels: Mapping[str, Sequence[Row]], ways: Mapping[str, str]) -> F
 
     `ways` names columns of a row's "kept". Values below -1, worse than guessing, stand at -1.
     """
-    figure, grid = plt.subplots(1, len(panels), figsize=(WIDTH, 4.4), sharey=True)
+    figure, (grid,) = plt.subplots(1, len(panels), figsize=(WIDTH, 4.4), sharey=True, squeeze=False)
     names = list(next(iter(panels.values()))[0]["kept"]["the picture"])
     names.sort(key=lambda name: next(iter(panels.values()))[0]["kept"]["the picture"][name])
     palette = ["#444444", COLOURS["BEGAN-CS"], "#009E73", COLOURS["BEGAN"]]
@@ -82,7 +82,7 @@ def show_effects(effects: Tensor, columns: Sequence[str], titles: Sequence[str])
 
     The directions of each panel are ordered by the attribute that they move most.
     """
-    figure, grid = plt.subplots(1, len(effects), figsize=(WIDTH, 5.2), sharey=True)
+    figure, (grid,) = plt.subplots(1, len(effects), figsize=(WIDTH, 5.2), sharey=True, squeeze=False)
     for axes, part, title in zip(grid, effects.abs(), titles, strict=True):
         order = sorted(range(len(part)), key=lambda i: (int(part[i].argmax()), -float(part[i].max())))
         axes.imshow(part[order].numpy(), aspect="auto", cmap="viridis", vmin=0, vmax=float(effects.abs().max()))
@@ -98,7 +98,7 @@ def show_pairs(
     panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], kinds: tuple[str, str]
 ) -> Figure:
     """Draw two numbers of each seed joined by a line, a panel a measure, a colour a model: axes against turned axes."""
-    figure, grid = plt.subplots(1, len(panels), figsize=(WIDTH, 2.5))
+    figure, (grid,) = plt.subplots(1, len(panels), figsize=(WIDTH, 2.5), squeeze=False)
     for axes, (title, models) in zip(grid, panels.items(), strict=True):
         for place, (name, pair) in enumerate(models.items()):
             for first, second in zip(*pair, strict=True):
@@ -122,7 +122,7 @@ def show_moves(panels: Mapping[str, Sequence[Row]]) -> Figure:
     dashed line, at 1 and 0.
     """
     styles = {"slope": ("#0072B2", "o"), "others held": ("#D55E00", "s"), "one axis": ("#666666", "^")}
-    figure, grid = plt.subplots(1, len(panels), figsize=(WIDTH, 3.0), sharey=True, sharex=True)
+    figure, (grid,) = plt.subplots(1, len(panels), figsize=(WIDTH, 3.0), sharey=True, sharex=True, squeeze=False)
     for axes, (title, rows) in zip(grid, panels.items(), strict=True):
         for way, (colour, marker) in styles.items():
             points = [moves[way] for row in rows for moves in row["directions"]["moves"].values()]

@@ -16,7 +16,7 @@ from studies.toy.mixtures import Mixture
 def show_mixtures(mixtures: Iterable[Mixture], count: int = 1500) -> Figure:
     """Draw samples of mixtures side by side, each with its name."""
     shown = list(mixtures)
-    figure, row = plt.subplots(1, len(shown), figsize=(WIDTH, WIDTH / len(shown) + 0.2))
+    figure, (row,) = plt.subplots(1, len(shown), figsize=(WIDTH, WIDTH / len(shown) + 0.2), squeeze=False)
     for axes, mixture in zip(row, shown, strict=True):
         _points(axes, mixture.sample(count), mixture, COLOURS["real"])
         axes.set_title(mixture.name)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from studies.style import COLOURS, MARKERS, WIDTH
+from studies.style import COLOURS, MARKERS, WIDTH, close_grid
 
 
 def show_speeds(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Figure:
@@ -43,13 +43,10 @@ def show_speeds(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> 
         axes.set_yticks(range(len(names)), list(names.values()))
         axes.grid(visible=False, axis="y")
         axes.set_axisbelow(True)
-    for axes in grid.flat[len(shapes) :]:
-        axes.set_axis_off()
     grid[0, 0].invert_yaxis()
     if len(models) > 1:
         grid[0, 0].legend(fontsize=7)
-    for axes in grid[-1]:
-        axes.set_xlabel("times as fast as the ports' step")
+    close_grid(grid, len(shapes), "times as fast as the ports' step")
     return figure
 
 
