@@ -1,8 +1,8 @@
 """Measures the step of each way in a process of its own, as somebody runs it: `python benchmarks/apart.py`.
 
 `step.py` times all ways in one process, where they share an allocator. Here each has its own: the ports as they are,
-this package as `began train` starts it, which keeps the memory that tensors free (`acceleration.keep_memory`). They take
-turns, round after round.
+this package as `began train` starts it, which keeps the memory that tensors free (`acceleration.keep_memory`). They
+take turns, round after round.
 """
 
 import argparse

@@ -121,7 +121,9 @@ def test_a_run_on_another_device_goes_on_here_and_says_so(run: Path, caplog):
 
 def test_a_run_can_be_told_to_stream(run: Path, tmp_path: Path, monkeypatch):
     seen = []
-    monkeypatch.setattr(training, "Batches", lambda *_args, **options: seen.append(options["resident_bytes"]) or 1 / 0)
+    monkeypatch.setattr(
+        "began.state.Batches", lambda *_args, **options: seen.append(options["resident_bytes"]) or 1 / 0
+    )
     for command in (("train", "--out", tmp_path / "new", *OPTIONS), ("train", "--resume", "--out", run)):
         for more in ((), ("--stream",)):
             assert isinstance(began(*command, "--device=cpu", *more).exception, ZeroDivisionError)

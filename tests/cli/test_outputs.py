@@ -165,7 +165,7 @@ def test_a_new_run_writes_over_nothing(there: str, place: Path, monkeypatch):
     path.parent.mkdir(parents=True)
     path.write_text("mine")
     line = the_line(began("train", "--out=new", *SMALL), 2)
-    assert line == f"Error: new holds {there}, which a run would replace: choose another --out"
+    assert line == f"Error: new holds {there}, which a run would replace: choose another folder (out)"
     assert path.read_text() == "mine"
     assert [found for found in (place / "new").rglob("*") if found.is_file()] == [path]
 

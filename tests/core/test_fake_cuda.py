@@ -170,7 +170,7 @@ def test_a_step_that_asks_for_a_number_or_mixes_devices_is_found():
 
 @pytest.mark.usefixtures("gpu")
 def test_the_monitor_reads_on_the_device(monkeypatch):
-    monkeypatch.setattr(training, "usable", torch.device)
+    monkeypatch.setattr("began.state.usable", torch.device)
     monkeypatch.setattr(batches, "_free_bytes", lambda _: 2**30)
     monkeypatch.setattr(step, "Graphed", lambda *_: None)
     pictures = Pictures(torch.zeros(40, 3, 16, 16, dtype=torch.uint8), "black")

@@ -164,13 +164,6 @@ def test_a_dark_16_bit_png_stays_dark(tmp_path: Path):
     assert open_images(f"folder:{tmp_path}", size=16)[0].max() == 1
 
 
-def test_memory_that_the_system_does_not_tell_is_assumed(monkeypatch):
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "MemTotal: 5 kB\n")
-    monkeypatch.setattr(Path, "exists", lambda path: path.name == "meminfo")
-    images = open_images("faces", size=16, count=4)
-    assert len(Batches(images, 2).images) == 4
-
-
 IN_LITTLE_SHARED_MEMORY = """
 import itertools, sys, torch
 from began.images.batches import Batches
