@@ -124,7 +124,9 @@ def _cells(attributes: Tensor, columns: list[int]) -> Tensor:
     return cell.bincount(minlength=count)
 
 
-def measure(samples: Tensor, held_out: Tensor, reader: Reader | None = None) -> dict[str, float]:
+def measure(
+    samples: Tensor, held_out: Tensor, reader: Reader | None = None, *, nearest: int = NEAREST
+) -> dict[str, float]:
     """Measure samples against held-out pictures, uint8 `(N, C, S, S)` and `(M, C, S, S)`, and return by name:
 
     - pixel_std, as `images.pixels.pixel_std`; sharpness, over that of the held-out pictures; averageness of the pixels;
@@ -132,7 +134,7 @@ def measure(samples: Tensor, held_out: Tensor, reader: Reader | None = None) -> 
       principal components of the held-out pictures;
     - with a reader, for rendered faces: the same six and averageness on its features, as reader_frechet, ...; cells,
       entropy and spread, see `attribute_diversity`; nearest_face, the distance that `reader.nearest_face` finds,
-      averaged over the first 256 samples.
+      averaged over the `nearest` first samples.
 
     Features are shifted and scaled to a mean of 0 and a variance of 1, on average over the dimensions, of the held-out
     pictures, and the Frechet distance is divided by d: a generator that always draws the mean is at 1. Raises
@@ -150,7 +152,7 @@ def measure(samples: Tensor, held_out: Tensor, reader: Reader | None = None) -> 
         values |= _compare("reader", *_scaled(fake.features, real.features))
         values["reader_averageness"] = averageness(fake.features, real.features)
         values |= attribute_diversity(fake.attributes, real.attributes, reader)
-        values["nearest_face"] = nearest_face(samples[:NEAREST], reader).distance.mean().item()
+        values["nearest_face"] = nearest_face(samples[:nearest], reader).distance.mean().item()
     return values
 
 

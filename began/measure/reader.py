@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR
 from tqdm.auto import tqdm
 
+from began.errors import BeganError
 from began.files import atomic_write, readable
 from began.images.faces import ATTRIBUTES, render, sample_attributes
 from began.images.pixels import to_pixels, to_unit
@@ -55,13 +56,13 @@ class ReaderConfig:
     def __post_init__(self) -> None:
         """Check the ranges."""
         if self.size not in (16, 32, 64, 128, 256):
-            raise ValueError(f"size must be 16, 32, 64, 128 or 256, got {self.size}")
+            raise BeganError(f"size must be 16, 32, 64, 128 or 256, got {self.size}")
         for name in ("n", "features", "steps", "batch", "lr"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+                raise BeganError(f"{name} must be positive, got {getattr(self, name)}")
 
 
-class Reading(NamedTuple):
+class Seen(NamedTuple):
     """What a reader sees in B pictures: its features `(B, features)`, and attributes `(B, len(ATTRIBUTES))`."""
 
     features: Tensor
@@ -96,7 +97,7 @@ class Reader(nn.Module):
         return features, self.head(features)
 
     @torch.no_grad()
-    def read(self, pictures: Tensor) -> Reading:
+    def read(self, pictures: Tensor) -> Seen:
         """Return what is seen in uint8 pictures `(B, 3, size, size)`: the likeliest levels, numbers in their ranges.
 
         Raises ValueError for pictures of another type or shape.
@@ -108,7 +109,7 @@ class Reader(nn.Module):
         attributes = torch.empty(len(pictures), len(ATTRIBUTES))
         attributes[:, CATEGORICAL] = torch.stack([choice.argmax(1) for choice in choices], 1).float()
         attributes[:, CONTINUOUS] = LOW + (HIGH - LOW) * numbers.clamp(0, 1)
-        return Reading(features, attributes)
+        return Seen(features, attributes)
 
     def readable(self, columns: list[int]) -> list[int]:
         """Return those of some columns of `ATTRIBUTES` whose skill is at least `READABLE`."""

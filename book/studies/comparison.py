@@ -1,24 +1,24 @@
 """The comparison on the toy: the same search for every method, and a longer one for BEGAN and BEGAN-CS."""
 
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from began.files import atomic_write
 from began.runs.artifacts import Options, artifacts_folder
 from began.runs.saving import provenance
-from studies.keys import fingerprint, toy
+from studies import runner
+from studies.runner import Advance, Made, Plan, choice, save_text, toy_depends
 from studies.statistics import interval
+from studies.toy import sweeps
 from studies.toy.methods import METHODS
-from studies.toy.sweeps import MEMBERS, SCORES, Job, Setting, by_setting, jobs, settings, train_job
-from studies.workers import Row, Workers
+from studies.toy.sweeps import MEMBERS, SCORES, Setting, by_setting, jobs, settings, train_job
+from studies.workers import Row
 
-SETTINGS = 16  # tried for each method
 SEARCH_SEEDS = (100, 101)  # none of those reported
-SEARCH_STEPS = 4000
-SEEDS = tuple(range(10))
 STEPS = {"grid": 8000, "ring": 3000, "rare": 3000}
 EVERYWHERE = ("gan", "lsgan", "wgan_gp", "ebgan", "veegan", "began", "began_cs")  # the others: on the grid
 PUBLISHED = {  # modes and share of high quality on the grid, means of five runs (VEEGAN, table 1)
@@ -43,81 +43,87 @@ WIDE = {
     "ema": (0.99,),
     "layers": (2, 3),
 }
-WIDE_SETTINGS = {"began_cs": 200, "began": 48}
-WIDE_STEPS = 3000
-REFINED, REFINE_STEPS = 8, 8000
-BEST_STEPS = 8000
-
-Plan = Generator[tuple[str, list[Job]], list[Row], None]
 
 
-def same_for_all(method: str) -> Plan:
+@dataclass(frozen=True, kw_only=True)
+class Lab(runner.Scale):
+    """The scale of the comparison: how many settings are tried for each method, for how long, and what is reported.
+
+    `wide` is how many of `WIDE` BEGAN and BEGAN-CS get, of which `refined` go on. `steps` are those of a report.
+    """
+
+    seeds: int = choice(10)
+    settings: int = choice(16)
+    search_steps: int = choice(4000)
+    wide: Mapping[str, int] = field(default_factory=lambda: {"began_cs": 200, "began": 48}, metadata={"choice": True})
+    wide_steps: int = choice(3000)
+    refined: int = choice(8)
+    refine_steps: int = choice(8000)
+    problems: tuple[str, ...] = choice(tuple(STEPS))
+
+
+@dataclass(frozen=True)
+class Stage(runner.Job):
+    """Runs of one method that are trained as one ensemble, in a stage of the comparison."""
+
+    stage: str
+    data: str
+    job: sweeps.Job
+
+    def work(self, lab: Lab) -> int:
+        """Return the run-steps in it."""
+        return self.job.work
+
+    @property
+    def name(self) -> str:
+        """Where its results lie among those of the study."""
+        return f"{self.job.method}-{self.data}"
+
+    def depends(self, lab: Lab) -> Mapping[str, Any]:
+        """Return what its method and its scores depend on."""
+        return toy_depends(METHODS[self.job.method])
+
+    def carry_out(self, lab: Lab, place: Path, device: torch.device, advance: Advance) -> Made:
+        """Train them."""
+        return Made([{"stage": self.stage, **row} for row in train_job(self.job, device, advance)], {})
+
+
+def same_for_all(method: str, lab: Lab) -> Plan:
     """Search the method's own knobs on the grid, then report the best setting with other seeds."""
-    runs = [(setting, seed) for setting in settings(METHODS[method], SETTINGS) for seed in SEARCH_SEEDS]
-    rows = yield "search", jobs(method, "grid", SEARCH_STEPS, runs, MEMBERS)
-    best, _ = by_setting(rows)[0]
-    problems = STEPS if method in EVERYWHERE else ["grid"]
-    yield "report", [job for problem in problems for job in _reports(method, problem, STEPS[problem], best)]
+    tried = settings(METHODS[method], lab.settings)
+    rows = yield stages("search", method, "grid", lab.search_steps, tried, SEARCH_SEEDS)
+    problems = lab.problems if method in EVERYWHERE else ["grid"]
+    best = ranked(rows)[:1]
+    yield [
+        stage
+        for problem in problems
+        for stage in stages("report", method, problem, lab.steps or STEPS[problem], best, range(lab.seeds))
+    ]
 
 
-def at_its_best(method: str) -> Plan:
+def at_its_best(method: str, lab: Lab) -> Plan:
     """Search `WIDE` shortly, the best of it longer with other seeds, then report the best on the grid."""
-    wide = settings(METHODS[method], WIDE_SETTINGS[method], choices=WIDE)
-    rows = yield "wide", jobs(method, "grid", WIDE_STEPS, [(setting, SEARCH_SEEDS[0]) for setting in wide], MEMBERS)
-    runs = [(setting, seed) for setting, _ in by_setting(rows)[:REFINED] for seed in SEARCH_SEEDS]
-    rows = yield "refine", jobs(method, "grid", REFINE_STEPS, runs, MEMBERS)
-    best, _ = by_setting(rows)[0]
-    yield "best", _reports(method, "grid", BEST_STEPS, best)
+    tried = settings(METHODS[method], lab.wide[method], choices=WIDE)
+    rows = yield stages("wide", method, "grid", lab.wide_steps, tried, SEARCH_SEEDS[:1])
+    rows = yield stages("refine", method, "grid", lab.refine_steps, ranked(rows)[: lab.refined], SEARCH_SEEDS)
+    yield stages("best", method, "grid", lab.steps or STEPS["grid"], ranked(rows)[:1], range(lab.seeds))
 
 
-def _reports(method: str, problem: str, steps: int, setting: Setting) -> list[Job]:
-    return jobs(method, problem, steps, [(setting, seed) for seed in SEEDS], len(SEEDS))
+def stages(
+    stage: str, method: str, problem: str, steps: int, tried: Sequence[Setting], seeds: Sequence[int]
+) -> list[Stage]:
+    """Share out the runs of a stage, all settings with all seeds, over ensembles."""
+    runs = [(setting, seed) for setting in tried for seed in seeds]
+    return [Stage(stage, problem, job) for job in jobs(method, problem, steps, runs, MEMBERS)]
 
 
-def carry_out(plans: Sequence[Plan], folder: Path, device: torch.device) -> list[Row]:
-    """Carry out plans side by side and return the rows of all; `folder` keeps each ensemble's, so a stop loses few."""
-    rows: dict[tuple[str, str], list[Row]] = {}
-    open_plans: dict[tuple[str, str], tuple[Plan, int]] = {}
-    with Workers(device) as workers:
-
-        def go_on(plan: Plan, found: list[Row] | None) -> None:
-            try:
-                stage, batch = plan.send(found)  # pyright: ignore[reportArgumentType]
-            except StopIteration:
-                return
-            key = (batch[0].method, stage)
-            rows[key], open_plans[key] = [], (plan, len(batch))
-            for job in batch:
-                workers.call(_kept, job, stage, folder)
-
-        for plan in plans:
-            go_on(plan, None)
-        for found in workers.finished():
-            key = (found[0]["method"], found[0]["stage"])
-            rows[key] += found
-            plan, left = open_plans[key]
-            open_plans[key] = (plan, left - 1)
-            if left == 1:
-                rows[key].sort(key=_place)  # they came as they ended
-                go_on(plan, rows[key])
-    return [row for part in rows.values() for row in part]
+def ranked(rows: Sequence[Row]) -> list[Setting]:
+    """List the settings of a stage, the best first."""
+    return [setting for setting, _ in by_setting(sorted(rows, key=_place))]
 
 
 def _place(row: Row) -> tuple[str, str, int]:
     return row["problem"], json.dumps(row["setting"], sort_keys=True), row["seed"]
-
-
-def _kept(job: Job, stage: str, folder: Path, device: torch.device, advance: Callable[[int], object]) -> list[Row]:
-    """Train a job, or read what an earlier call left of it."""
-    path = folder / f"{job.method}-{job.problem}-{fingerprint({'job': job, **toy(METHODS[job.method])})}.json"
-    if path.exists():
-        advance(job.work)
-        rows = json.loads(path.read_text())
-    else:
-        rows = train_job(job, device, advance)
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(rows))
-    return [{"stage": stage, **row} for row in rows]
 
 
 def table(rows: Sequence[Row]) -> list[Row]:
@@ -143,21 +149,17 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
 
     `work` keeps what is done, so that a stopped study goes on.
     """
-    plans = [at_its_best(method) for method in WIDE_SETTINGS] + [same_for_all(method) for method in METHODS]
-    rows = carry_out(plans, work, device)
-    texts = {
-        "rows.jsonl": "".join(json.dumps(row) + "\n" for row in rows),
-        "table.json": json.dumps(table(rows), indent=1) + "\n",
-        "study.json": json.dumps(provenance(device), indent=1) + "\n",
-    }
-    for name, text in texts.items():
-        with atomic_write(out / name) as temporary:
-            temporary.write_text(text)
+    lab = options.applied(Lab())
+    plans = [at_its_best(method, lab) for method in lab.wide] + [same_for_all(method, lab) for method in METHODS]
+    made = runner.carry_out(plans, lab, work, device)
+    runner.keep(made, out, lab)
+    save_text(out / "table.json", json.dumps(table(made.rows), indent=1) + "\n")
+    save_text(out / "study.json", json.dumps(provenance(device), indent=1) + "\n")
 
 
 def load_rows() -> list[Row]:
     """Return the rows of the committed study, as `train_job` made them, each with its stage."""
-    return [json.loads(line) for line in (artifacts_folder() / "toy/rows.jsonl").read_text().splitlines()]
+    return runner.committed_rows("toy")
 
 
 def load_table() -> list[Row]:

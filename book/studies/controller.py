@@ -3,35 +3,29 @@
 import copy
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from began.config import TrainConfig
 from began.equilibrium import Equilibrium
-from began.files import atomic_write
 from began.images.batches import Batches
-from began.images.faces import rendered_faces
-from began.images.sources import Pictures
 from began.losses import convergence_measure
-from began.runs.artifacts import Options, artifacts_folder
+from began.runs.artifacts import Options
 from began.runs.saving import provenance
 from began.step import Update
-from studies.gammas import BASE
-from studies.keys import fingerprint
+from studies import runner
+from studies.runner import Advance, Job, Made, Plan, choice, toy_depends
 from studies.toy.autoencoders import BEGAN
 from studies.toy.ensemble import Ensemble
 from studies.toy.mixtures import PROBLEMS
-from studies.workers import Workers
 
-SEEDS = range(5)
-WARM_UP = 500  # steps of BASE, after which every branch of a recording starts from the same networks
 TOY = {"gamma": 1.0, "lambda_k": 0.03, "code": 1, "width": 64, "batch": 128}  # a code of one number keeps k off 0
 TOY_WARM_UP = 500
 STILL = 0.05  # share of steps at the clip from which on a loop is called unstable
@@ -68,6 +62,22 @@ def branches() -> dict[str, Branch]:
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lab(runner.Lab):
+    """The scale of the recordings: `steps` of a warm-up, after which every branch starts from the same networks.
+
+    On the toy they are `toy_steps`, and `swing` and `toy_gains` are what follows.
+    """
+
+    steps: int = choice(500)
+    window: int = 1
+    branches: Mapping[str, Branch] = field(default_factory=branches)
+    swing: Sequence[float] = field(default_factory=lambda: swings().tolist())
+    toy_steps: int = TOY_WARM_UP
+    toy_gains: Sequence[float] = TOY_GAINS
+    data: tuple[str, ...] = choice(("faces", "grid"))
+
+
 class WindUp(Equilibrium):
     """The controller with its sum left unclipped: only k, which D gets, is clipped."""
 
@@ -83,73 +93,101 @@ class WindUp(Equilibrium):
         return convergence_measure(loss_real, loss_fake, self.gamma)
 
 
-class Recording(NamedTuple):
-    """The warm-up of one seed and all branches after it."""
+@dataclass(frozen=True)
+class Recording(Job):
+    """The warm-up of one seed on rendered faces and all branches after it: L(x), L(G(z)) and k."""
 
     seed: int
+    steps: int
+    data: str = "faces"
+
+    def work(self, lab: Lab) -> int:
+        """Return the steps in it."""
+        return self.steps + sum(len(branch.gamma) for branch in lab.branches.values())
 
     @property
-    def work(self) -> int:
-        """The steps in it."""
-        return WARM_UP + sum(len(branch.gamma) for branch in branches().values())
+    def name(self) -> str:
+        """Where its results lie among those of the study."""
+        return str(self.seed)
 
+    def depends(self, lab: Lab) -> Mapping[str, Any]:
+        """Return its config."""
+        return {"config": self.config(lab).to_dict()}
 
-def record(
-    job: Recording, folder: Path, device: torch.device, advance: Callable[[int], object] = lambda _: None
-) -> list[Path]:
-    """Train one seed's recording and leave L(x), L(G(z)) and the k of each step, `(3, steps)` a branch, in a file."""
-    config = TrainConfig(seed=job.seed, log_every=1, **BASE)
-    depends = {"config": config.to_dict(), "warm_up": WARM_UP, "branches": branches()}
-    path = folder / f"{job.seed}-{fingerprint(depends)}.safetensors"
-    if path.exists():
-        advance(job.work)
-        return [path]
-    images = Pictures(rendered_faces(8192, config.size, seed=0), "faces")
-    batches = Batches(images, config.batch, device=device, seed=job.seed)
+    def config(self, lab: Lab) -> TrainConfig:
+        """Return what the warm-up is trained with."""
+        return lab.config(self.data, seed=self.seed, log_every=lab.window)
 
-    def run(update: Update, first: int, branch: Branch) -> Tensor:
-        equilibrium, rows = update.model.equilibrium, []
-        swing = equilibrium.k.item() * np.array(branch.swing)
-        equilibrium.lambda_k.fill_(branch.lambda_k)
-        for t, x in enumerate(itertools.islice(batches.starting_at(first), len(branch.gamma))):
-            equilibrium.gamma.fill_(branch.gamma[t])
-            if branch.swing:
-                equilibrium.k.fill_(swing[t])
-            k = equilibrium.k.clone()
-            update(x)
-            (row,) = update.read()
-            rows.append(torch.stack([row[0], row[1], k.cpu()]))
-        advance(len(rows))
-        return torch.stack(rows, 1)
+    def carry_out(self, lab: Lab, place: Path, device: torch.device, advance: Advance) -> Made:
+        """Train it."""
+        config = self.config(lab)
+        images, _ = lab.pictures(self.data)
+        batches = Batches(images, config.batch, device=device, seed=self.seed)
 
-    update = Update(config, device)
-    found = {"warm-up": run(update, 0, Branch(config.lambda_k, (config.gamma,) * WARM_UP))}
-    state = copy.deepcopy(update.state_dict())
-    for name, branch in branches().items():
+        def run(update: Update, first: int, branch: Branch) -> Tensor:
+            equilibrium, rows = update.model.equilibrium, []
+            swing = equilibrium.k.item() * np.array(branch.swing)
+            equilibrium.lambda_k.fill_(branch.lambda_k)
+            for t, x in enumerate(itertools.islice(batches.starting_at(first), len(branch.gamma))):
+                equilibrium.gamma.fill_(branch.gamma[t])
+                if branch.swing:
+                    equilibrium.k.fill_(swing[t])
+                k = equilibrium.k.clone()
+                update(x)
+                (row,) = update.read()
+                rows.append(torch.stack([row[0], row[1], k.cpu()]))
+            advance(len(rows))
+            return torch.stack(rows, 1)
+
         update = Update(config, device)
-        update.load_state_dict(copy.deepcopy(state))
-        if branch.wind_up:
-            update.model.equilibrium = WindUp(update.model.equilibrium)
-        found[name] = run(update, WARM_UP, branch)
-    with atomic_write(path) as temporary:
-        save_file(found, temporary)
-    return [path]
+        found = {"warm-up": run(update, 0, Branch(config.lambda_k, (config.gamma,) * self.steps))}
+        state = copy.deepcopy(update.state_dict())
+        for name, branch in lab.branches.items():
+            update = Update(config, device)
+            update.load_state_dict(copy.deepcopy(state))
+            if branch.wind_up:
+                update.model.equilibrium = WindUp(update.model.equilibrium)
+            found[name] = run(update, self.steps, branch)
+        return Made([], {"recordings": {f"{self.seed}/{name}": part for name, part in found.items()}})
 
 
-def record_toy() -> dict[str, Tensor]:
-    """Return the dither and each lambda of the scale-free rule on the 25 Gaussians, as `load_recordings` does."""
-    names, seeds, swing = ["dither", *map(str, TOY_GAINS)], len(SEEDS), swings()
-    ensemble = toy_warmed_up(list(SEEDS) * len(names), len(swing))
-    assert isinstance(ensemble.method, BEGAN)
-    ensemble.method.equilibrium.lambda_k.copy_(torch.tensor([1.0, *TOY_GAINS]).repeat_interleave(seeds))
-    rows = follow(ensemble, swing, seeds).unflatten(0, (len(names), seeds))
-    return {f"toy {name}": part.clone() for name, part in zip(names, rows, strict=True)}
+@dataclass(frozen=True)
+class ToyRecordings(Job):
+    """The dither and each lambda of the scale-free rule on the 25 Gaussians, all seeds side by side."""
+
+    seeds: int
+    data: str = "grid"
+
+    def work(self, lab: Lab) -> int:
+        """Return the steps in it."""
+        return lab.toy_steps + len(lab.swing)
+
+    @property
+    def name(self) -> str:
+        """Where its results lie among those of the study."""
+        return "toy"
+
+    def depends(self, lab: Lab) -> Mapping[str, Any]:
+        """Return what a run on the toy depends on."""
+        return {"toy": toy_depends(BEGAN), "setting": TOY}
+
+    def carry_out(self, lab: Lab, place: Path, device: torch.device, advance: Advance) -> Made:
+        """Train them, on the CPU."""
+        names = ["dither", *map(str, lab.toy_gains)]
+        ensemble = toy_warmed_up(list(range(self.seeds)) * len(names), len(lab.swing), lab.toy_steps)
+        assert isinstance(ensemble.method, BEGAN)
+        lambdas = torch.tensor([1.0, *lab.toy_gains])
+        ensemble.method.equilibrium.lambda_k.copy_(lambdas.repeat_interleave(self.seeds))
+        rows = follow(ensemble, np.array(lab.swing), self.seeds)
+        advance(self.work(lab))
+        keys = [f"{seed}/toy {name}" for name in names for seed in range(self.seeds)]
+        return Made([], {"recordings": dict(zip(keys, rows, strict=True))})
 
 
-def toy_warmed_up(seeds: Sequence[int], steps: int) -> Ensemble:
+def toy_warmed_up(seeds: Sequence[int], steps: int, warm_up: int = TOY_WARM_UP) -> Ensemble:
     """Return BEGAN on the 25 Gaussians after its warm-up, a run a seed, with `steps` to go."""
-    ensemble = Ensemble(BEGAN, PROBLEMS["grid"], [TOY] * len(seeds), seeds, TOY_WARM_UP + steps)
-    ensemble.run(TOY_WARM_UP)
+    ensemble = Ensemble(BEGAN, PROBLEMS["grid"], [TOY] * len(seeds), seeds, warm_up + steps)
+    ensemble.run(warm_up)
     return ensemble
 
 
@@ -159,13 +197,13 @@ def follow(ensemble: Ensemble, swing: NDArray, swung: int) -> Tensor:
     The first `swung` of them get their k of now times `swing`, `(steps,)`; the others get their controller's.
     """
     assert isinstance(ensemble.method, BEGAN)
-    k, readings, rows = ensemble.method.equilibrium.k, ensemble.method.readings, []
+    k, noted, rows = ensemble.method.equilibrium.k, ensemble.method.noted, []
     settled = k[:swung].clone()
     for factor in swing:
         k[:swung] = float(factor) * settled
         used = k.clone()
         ensemble.run(1)
-        rows.append(torch.stack([readings["loss_real"], readings["loss_fake"], used], 1))
+        rows.append(torch.stack([noted["loss_real"], noted["loss_fake"], used], 1))
     return torch.stack(rows, 2)
 
 
@@ -180,19 +218,24 @@ def largest_stable(lambdas: Sequence[float], clipped: Sequence[float]) -> float:
     return lambdas[first - 1]
 
 
+def plan(lab: Lab) -> Plan:
+    """Record all seeds."""
+    yield [*(Recording(seed, lab.steps) for seed in range(lab.seeds)), ToyRecordings(lab.seeds)]
+
+
 def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
     """Make the artifact: record all seeds in `work`, and put them together in `out`. A stopped call goes on."""
-    with Workers(device) as workers:
-        for seed in SEEDS:
-            workers.call(record, Recording(seed), work)
-        paths = sorted(path for found in workers.finished() for path in found)
-    runs = [load_file(path) for path in paths]
-    together = {name: torch.stack([run[name] for run in runs]) for name in runs[0]} | record_toy()
-    with atomic_write(out / "recordings.safetensors") as temporary:
-        save_file(together, temporary)
-    origin = {"config": TrainConfig(**BASE).to_dict(), "seeds": list(SEEDS), **provenance(device)}
-    with atomic_write(out / "record.json") as temporary:
-        temporary.write_text(json.dumps(origin, indent=1) + "\n")
+    record(options.applied(Lab()), out, work, device)
+
+
+def record(lab: Lab, out: Path, work: Path, device: torch.device) -> None:
+    """Make the artifact on a scale."""
+    found: dict[str, list[Tensor]] = {}
+    for key, part in runner.carry_out([plan(lab)], lab, work, device).tensors["recordings"].items():
+        found.setdefault(key.partition("/")[2], []).append(part)
+    runner.save_tensors(out / "recordings.safetensors", {name: torch.stack(parts) for name, parts in found.items()})
+    origin = {"config": lab.config("faces").to_dict(), "seeds": list(range(lab.seeds)), **provenance(device)}
+    runner.save_text(out / "record.json", json.dumps(origin, indent=1) + "\n")
 
 
 def load_recordings() -> dict[str, Tensor]:
@@ -200,4 +243,4 @@ def load_recordings() -> dict[str, Tensor]:
 
     On 16x16 faces: "warm-up" and those of `branches`. On the 25 Gaussians: "toy dither", and "toy 0.5" for a lambda.
     """
-    return load_file(artifacts_folder() / "controller/recordings.safetensors")
+    return runner.committed_tensors("controller", "recordings")

@@ -12,6 +12,7 @@ from began.losses import Losses, discriminator_loss, reconstruction_loss
 from began.networks import Encoder, Stack
 from began.passes import Began
 from began.step import Record, streams
+from studies.objectives import gradient_penalty, hinge, logistic, pull_away
 
 
 class Turns:
@@ -144,18 +145,14 @@ class EBGAN(Turns):
 
     def critic_loss(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return `E L(x) + E max(0, m - L(v))`."""
-        real, energy = self.energy(x).mean(), self.energy(v)
-        return real + F.relu(self.knob["margin"] - energy).mean(), real, energy.mean()
+        real, fake = self.energy(x), self.energy(v)
+        return hinge(real, fake, self.knob["margin"]), real.mean(), fake.mean()
 
     def generator_loss(self, v: Tensor) -> Tensor:
         """Return `E L(v) + pull / (B (B - 1)) sum_{i != j} cos(h_i, h_j)^2`."""
         code = self.model.discriminator.encode(v)
         loss = reconstruction_loss(v, self.model.discriminator.decode(code), self.config.norm).mean()
-        if not self.knob["pull"]:
-            return loss
-        unit, count = F.normalize(code), len(v)
-        others = (unit @ unit.T).square().sum() - count
-        return loss + self.knob["pull"] * others / (count * (count - 1))
+        return loss + pull_away(code, self.knob["pull"]) if self.knob["pull"] else loss
 
 
 class WGANGP(Turns):
@@ -184,9 +181,7 @@ class WGANGP(Turns):
     def critic_loss(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the critic's loss with its penalty; the record has -E f(x) and -E f(v)."""
         u = torch.rand(len(x), 1, 1, 1, generator=self.rng, dtype=x.dtype, device=x.device)
-        between = torch.lerp(x, v, u).requires_grad_()
-        (slope,) = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)
-        penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
+        penalty = gradient_penalty(self.critic, x, v, u)
         real, fake = self.critic(torch.cat([x, v])).view(2, -1).mean(1).unbind()
         return fake - real + self.knob["penalty"] * penalty, -real, -fake
 
@@ -240,12 +235,11 @@ class ALI(Turns):
         """Move the critic, then G and Enc on the same batch; the record has the critic's two losses."""
         z = self.model.noise(len(x), self.rng)
         v, h = self.model.generator(z), self.model.discriminator.encode(x)
-        loss_real = F.softplus(-self.critic(x, h.detach())).mean()
-        loss_fake = F.softplus(self.critic(v.detach(), z)).mean()
+        loss_real, loss_fake = logistic(self.critic(x, h.detach()), self.critic(v.detach(), z))
         self.adam_D.zero_grad()
         (loss_real + loss_fake).backward()
         self.adam_D.step()
-        loss = F.softplus(self.critic(x, h)).mean() + F.softplus(-self.critic(v, z)).mean()
+        loss = torch.stack(logistic(self.critic(v, z), self.critic(x, h))).sum()
         self.adam_G.zero_grad()
         loss.backward(inputs=self.theta_G)
         self.adam_G.step()

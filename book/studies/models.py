@@ -9,7 +9,8 @@ import torch
 from began.checkpoints import CHECKPOINT, load_checkpoint
 from began.cli.train import finish, open_trainer
 from began.config import TrainConfig
-from began.measure.reader import save_reader, train_reader
+from began.errors import BeganError
+from began.measure.reader import ReaderConfig, save_reader, train_reader
 from began.runs.artifacts import Options
 
 _FACES: dict[str, Any] = {
@@ -30,6 +31,8 @@ RECIPES = {
 
 def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
     """Train the model that `out` is named after, in `work`, and leave it in `out`; a stopped call goes on."""
+    if options.scale:
+        raise BeganError("a model of another scale is a run of its own: `began train` makes it")
     config = RECIPES[out.name]
     if not _can_go_on(work / CHECKPOINT, config):
         shutil.rmtree(work, ignore_errors=True)
@@ -38,7 +41,7 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
 
 def make_reader(out: Path, work: Path, device: torch.device, options: Options) -> None:
     """Train the reader of attributes."""
-    save_reader(train_reader(), out)
+    save_reader(train_reader(options.applied(ReaderConfig())), out)
 
 
 def _can_go_on(checkpoint: Path, config: TrainConfig) -> bool:

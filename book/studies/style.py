@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -118,6 +119,17 @@ def show_remedies(columns: Mapping[str, Mapping[str, Tensor]], ranges: Mapping[s
     return figure
 
 
+THIN: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.6}  # a seed
+THICK: dict[str, Any] = {"linewidth": 2}  # the median of all
+
+
+def seeds(axes: Axes, x: Any, values: Any, **line: Any) -> None:
+    """Draw runs `(E, T)` over x `(T,)`, each thin and their median thick, without what is not a number."""
+    values = torch.as_tensor(values, dtype=torch.float64)
+    axes.plot(x, values.T, **{name: line[name] for name in ("color", "linestyle") if name in line}, **THIN)
+    axes.plot(x, values.nanquantile(0.5, dim=0), **line, **THICK)
+
+
 DATA = {"faces": ("o", COLOURS["BEGAN"]), "photographs": ("^", "none")}  # a marker and its face, of BEGAN's runs
 
 
@@ -132,8 +144,7 @@ def show_orders(curves: Mapping[str, tuple[Sequence[int], Mapping[str, Tensor]]]
     colours = dict(zip(ways, (COLOURS["BEGAN"], "#444444", "#999999"), strict=False))
     for axes, (measure, (steps, runs)) in zip(row.flat, curves.items(), strict=True):
         for way, values in runs.items():
-            axes.plot(steps, values.T, color=colours[way], linestyle=lines[way], linewidth=0.4, alpha=0.6)
-            axes.plot(steps, values.median(0).values, color=colours[way], linestyle=lines[way], label=way)
+            seeds(axes, steps, values, color=colours[way], linestyle=lines[way], label=way)
         axes.set(title=measure, xlabel="training step", ylim=(0, None))
     row[0, 0].legend(fontsize=7)
     return figure

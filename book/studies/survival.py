@@ -1,88 +1,104 @@
 """Runs followed until they collapse, or do not: the measurements behind chapters 6 and 7, as one artifact."""
 
-import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from sklearn.decomposition import PCA
 from torch import Tensor
 
 from began.collapse import EVERY, CollapseError, Reading, read, total_variance
 from began.config import PRESETS, TrainConfig
-from began.files import atomic_write
 from began.images.pixels import to_pixels, to_unit
 from began.images.sources import Pictures
 from began.losses import Losses, discriminator_loss, latent_constraint, reconstruction_loss
 from began.measure.distances import attribute_diversity, curve_metrics
-from began.measure.reader import Reader, load_reader
+from began.measure.reader import Reader
 from began.passes import Began, Halfway
-from began.runs.artifacts import Options, artifacts_folder
+from began.runs.artifacts import Options
 from began.runs.results import generate, windows
 from began.runs.saving import provenance
 from began.state import DivergenceError
 from began.training import Trainer
-from studies.gammas import BASE, SEEDS, pictures, rounded
-from studies.keys import fingerprint, measures, toy
+from studies import runner
+from studies.runner import Advance, Job, Made, Plan, Run, choice, named, rounded, toy_depends
 from studies.toy.autoencoders import BEGAN
 from studies.toy.ensemble import Ensemble
 from studies.toy.methods import METHODS
 from studies.toy.mixtures import PROBLEMS, score
-from studies.workers import Row, Workers
-
-STOP = 250  # steps between two measurements of samples
-WINDOW = 50  # steps whose mean is one point of a curve
-COUNT = 500  # samples and held-out pictures in a measurement
-CODES = 6400  # codes of pictures and of samples in a frame, as many as BEGAN-CS, fig. 2 has
-DRAWN = 400  # codes of each that a frame keeps
-SHOWN = 8  # samples kept of a measurement
-PICTURED = ("full", "few", "rate")  # groups whose samples are worth their place in the artifact
+from studies.workers import Row
 
 
-class Vigil(NamedTuple):
-    """One run: `setting` changes fields of `BASE`; with a `remedy` the trainer goes back after a collapse."""
+@dataclass(frozen=True, kw_only=True)
+class Lab(runner.Lab):
+    """The scale of the study: every `stop` steps, `count` samples are measured against as many held-out pictures.
 
-    group: str
-    data: str
-    model: str
-    setting: dict[str, Any]
-    seed: int
-    steps: int
+    Every other time a frame is taken of the `codes` of pictures and of samples, as many as BEGAN-CS, fig. 2 has, of
+    which it keeps `drawn`; `shown` samples are kept of each measurement in the groups that are `pictured`.
+    """
+
+    window: int = 50
+    stop: int = 250
+    count: int = 500
+    codes: int = 6400
+    drawn: int = 400
+    shown: int = 8
+    pictured: tuple[str, ...] = ("full", "few", "rate")
+    data: tuple[str, ...] = choice(("faces", "photographs", "grid"))
+
+
+@dataclass(frozen=True)
+class WatchedRun(Run):
+    """One run; with a `remedy` the trainer goes back after a collapse."""
+
     remedy: str | None = None
-
-    @property
-    def work(self) -> int:
-        """The steps in it."""
-        return self.steps
 
     @property
     def key(self) -> str:
         """The name of the run within its group."""
-        setting = [f"{name}={value:g}" for name, value in sorted(self.setting.items())]
         remedy = [self.remedy] if self.remedy else []
-        return "-".join([self.model.replace(" ", "_"), *setting, *remedy, str(self.seed)])
+        return "-".join([self.model.replace(" ", "_"), *named(self.setting), *remedy, str(self.seed)])
 
     @property
     def name(self) -> str:
-        """The run's folder among all."""
-        return f"{self.data}/{self.group}/{self.key}"
+        """Where its results lie among those of its study, and the name of what is kept of them."""
+        return f"{self.data}/{super().name}"
+
+    def depends(self, lab: Lab) -> Mapping[str, Any]:
+        """Return its config, how often the monitor reads, and what its measures depend on."""
+        return {"config": config_of(self, lab).to_dict(), "every": EVERY, "measures": lab.measures(self.data)}
+
+    def carry_out(self, lab: Lab, place: Path, device: torch.device, advance: Advance) -> Made:
+        """Follow the run to its end."""
+        return watch(self, lab, place / "run", device, advance)
 
 
-class ToyVigils(NamedTuple):
-    """Runs of BEGAN on the 25 Gaussians that are trained side by side: a setting each, all seeds."""
+@dataclass(frozen=True)
+class ToyRuns(Job):
+    """Runs of BEGAN on the 25 Gaussians, side by side: all settings with all seeds."""
 
-    name: str
+    label: str
     settings: tuple[dict[str, float], ...]
+    seeds: int
     steps: int
+    data: str = "grid"
 
     @property
-    def work(self) -> int:
-        """The steps in it."""
-        return self.steps
+    def name(self) -> str:
+        """Where its results lie among those of its study."""
+        return f"toy/{self.label}"
+
+    def depends(self, lab: Lab) -> Mapping[str, Any]:
+        """Return what the toy's scores depend on, and how often the monitor reads."""
+        return {"toy": toy_depends(BEGAN), "every": EVERY}
+
+    def carry_out(self, lab: Lab, place: Path, device: torch.device, advance: Advance) -> Made:
+        """Follow all of them to their end."""
+        return Made(rounded(watch_toys(self, lab, device, advance)), {})
 
 
 def leaking_pass(model: Began, x: Tensor, z: Tensor, in_D: bool = True) -> Halfway:
@@ -111,87 +127,74 @@ def leaking_pass(model: Began, x: Tensor, z: Tensor, in_D: bool = True) -> Halfw
 
 RULES = {"L_c in both": leaking_pass, "L_c in G": partial(leaking_pass, in_D=False)}
 MODELS = {"BEGAN": 0.0, "BEGAN-CS": PRESETS["began_cs"]["alpha"]}  # and their alpha
-FACES = {"lr": 1e-3}
-PHOTOGRAPHS = {"lr": 3e-3, "gamma": 0.7}
 ALPHAS = (0.0, 0.03, 0.1, 0.3, 1.0)
-FAST, FEW, LOW = {"lr": 3e-3}, {"lr": 1e-3, "count": 100}, {"gamma": 0.7}  # each makes BEGAN collapse
 TWO_LAYERS = tuple({"lr_g": g, "lr_d": d} for g, d in ((1e-3, 1e-3), (3e-4, 1e-3), (1e-4, 1e-3), (1e-3, 3e-4)))
 THREE_LAYERS = tuple(
     {"lr_g": 7.5e-4, "lr_d": 1.5e-3, "beta_1": 0.0, "layers": 3, "gamma": gamma} for gamma in (0.7, 1.0, 1.2, 1.5)
 )
-TOYS = (ToyVigils("toy/2", TWO_LAYERS, 8000), ToyVigils("toy/3", THREE_LAYERS, 8000))
+TOYS = {2: TWO_LAYERS, 3: THREE_LAYERS}
 
 
-def vigils() -> list[Vigil]:
+def runs(lab: Lab) -> list[WatchedRun]:
     """List the runs on pictures; photographs last: whoever has none waits for nothing."""
+    slow = {"lr": 2 * lab.lr}
+    photographs = {"lr": 6 * lab.lr, "gamma": 0.7}
+    fast, few, low = {"lr": 6 * lab.lr}, {**slow, "count": 100}, {"gamma": 0.7}  # each makes BEGAN collapse
 
-    def both(group: str, data: str, setting: Mapping[str, Any], steps: int) -> list[Vigil]:
-        return [Vigil(group, data, model, {**setting}, seed, steps) for seed in SEEDS for model in MODELS]
+    def each(
+        group: str, data: str, models: Iterable[str], setting: Mapping[str, Any], steps: int, remedy: str | None = None
+    ) -> list[WatchedRun]:
+        steps = lab.steps or steps
+        return [
+            WatchedRun(group, data, model, dict(setting), seed, steps, remedy)
+            for seed in range(lab.seeds)
+            for model in models
+        ]
 
     return [
-        *both("rate", "faces", FAST, 1500),
-        *both("few", "faces", FEW, 2000),
-        *(
-            Vigil("rescue", "faces", "BEGAN", {**setting}, seed, 2000, remedy)
-            for setting, remedy in ((FAST, "lr"), (FAST, "alpha"), (FEW, "lr"))
-            for seed in SEEDS
-        ),
-        *(
-            Vigil("alpha", "faces", "BEGAN-CS", {**LOW, "alpha": alpha}, seed, 1000)
-            for seed in SEEDS
-            for alpha in ALPHAS
-        ),
-        *both("full", "faces", FACES, 3000),
-        *(Vigil("leak", "faces", model, {**FACES}, seed, 1500) for seed in SEEDS for model in RULES),
-        *both("tenth", "faces", {**FACES, "count": 819}, 3000),
-        *both("full", "photographs", PHOTOGRAPHS, 5000),
-        *both("tenth", "photographs", {**PHOTOGRAPHS, "count": 1080}, 3500),
-        *(Vigil("rescue", "photographs", "BEGAN", {**PHOTOGRAPHS}, seed, 5000, "lr") for seed in SEEDS),
+        *each("rate", "faces", MODELS, fast, 1500),
+        *each("few", "faces", MODELS, few, 2000),
+        *each("rescue", "faces", ["BEGAN"], fast, 2000, "lr"),
+        *each("rescue", "faces", ["BEGAN"], fast, 2000, "alpha"),
+        *each("rescue", "faces", ["BEGAN"], few, 2000, "lr"),
+        *(run for alpha in ALPHAS for run in each("alpha", "faces", ["BEGAN-CS"], {**low, "alpha": alpha}, 1000)),
+        *each("full", "faces", MODELS, slow, 3000),
+        *each("leak", "faces", RULES, slow, 1500),
+        *each("tenth", "faces", MODELS, {**slow, "count": lab.rendered // 10}, 3000),
+        *each("full", "photographs", MODELS, photographs, 5000),
+        *each("tenth", "photographs", MODELS, {**photographs, "count": 1080}, 3500),
+        *each("rescue", "photographs", ["BEGAN"], photographs, 5000, "lr"),
     ]
 
 
-def config_of(vigil: Vigil) -> TrainConfig:
-    """Return a vigil's config: both models with the norm of BEGAN-CS, so that alpha is all that differs."""
-    setting = {name: value for name, value in vigil.setting.items() if name != "count"}
-    alpha = MODELS.get(vigil.model, MODELS["BEGAN-CS"])
-    return TrainConfig.from_dict(
-        {
-            **BASE,
-            "norm": "l2",
-            "alpha": alpha,
-            **setting,
-            "seed": vigil.seed,
-            "steps": vigil.steps,
-            "log_every": WINDOW,
-            "sample_every": vigil.steps,
-            "checkpoint_every": STOP,
-            **({"on_collapse": "rollback", "remedy": vigil.remedy} if vigil.remedy else {}),
-        }
-    )
+def toys(lab: Lab) -> list[ToyRuns]:
+    """List the runs on the toy, by the layers of their networks."""
+    return [ToyRuns(str(layers), settings, lab.seeds, lab.steps or 8000) for layers, settings in TOYS.items()]
 
 
-def place(job: Vigil | ToyVigils, folder: Path, photographs: Path) -> Path:
-    """Return where a job's results lie below a folder: what was made under other settings lies elsewhere."""
-    depends = {"job": job, "sizes": [WINDOW, STOP, EVERY, COUNT, CODES, DRAWN, SHOWN]}
-    if isinstance(job, Vigil):
-        depends |= {"config": config_of(job).to_dict(), "measures": measures(job.data, photographs)}
-    else:
-        depends |= {"seeds": list(SEEDS), "toy": toy(BEGAN)}
-    return folder / f"{job.name}-{fingerprint(depends)}"
+def config_of(run: WatchedRun, lab: Lab) -> TrainConfig:
+    """Return a run's config: both models with the norm of BEGAN-CS, so that alpha is all that differs."""
+    alpha = MODELS.get(run.model, MODELS["BEGAN-CS"])
+    changes = {"norm": "l2", "alpha": alpha, **run.setting, "seed": run.seed, "steps": run.steps}
+    changes |= {"log_every": lab.window, "sample_every": run.steps, "checkpoint_every": lab.stop}
+    if run.remedy:
+        changes |= {"on_collapse": "rollback", "remedy": run.remedy}
+    return lab.config(run.data, **{name: value for name, value in changes.items() if name != "count"})
 
 
-def trainer_of(vigil: Vigil, images: Pictures, device: torch.device, out: Path) -> Trainer:
-    """Return the run of a vigil, on the pictures that its setting counts."""
-    some = Pictures(images.pixels[: vigil.setting.get("count")], images.name)
-    rule = RULES.get(vigil.model)
-    return Trainer(config_of(vigil), some, device=device, out=out if vigil.remedy else None, rule=rule)
+def trainer_of(run: WatchedRun, lab: Lab, device: torch.device, out: Path) -> Trainer:
+    """Return what trains a run, on the pictures that its setting counts."""
+    images, _ = lab.pictures(run.data)
+    some = Pictures(images.pixels[: run.setting.get("count")], images.name)
+    rule = RULES.get(run.model)
+    return Trainer(config_of(run, lab), some, device=device, out=out if run.remedy else None, rule=rule)
 
 
 @torch.no_grad()
-def measured(model: Began, z: Tensor, held_out: Tensor, reader: Reader | None) -> tuple[dict[str, float], Tensor]:
+def measure_model(model: Began, z: Tensor, held_out: Tensor, reader: Reader | None) -> tuple[dict[str, float], Tensor]:
     """Return what can be said of a model now, and its samples, uint8.
 
-    `metrics.curve_metrics`, with a reader `metrics.attribute_diversity`, and total variances of the codes.
+    `distances.curve_metrics`, with a reader `distances.attribute_diversity`, and total variances of the codes.
     """
     v = generate(model.generator, z)
     samples = to_pixels(v)
@@ -204,10 +207,10 @@ def measured(model: Began, z: Tensor, held_out: Tensor, reader: Reader | None) -
 
 
 @torch.no_grad()
-def frame(model: Began, images: Tensor, z: Tensor) -> tuple[Tensor, dict[str, float]]:
+def frame(model: Began, images: Tensor, z: Tensor, drawn: int = Lab.drawn) -> tuple[Tensor, dict[str, float]]:
     """Project codes of pictures and of samples on the two leading components of the pictures' (BEGAN-CS, fig. 2).
 
-    Returns the first `DRAWN` of each, float16 `(2, DRAWN, 2)`, and the variances in that plane and in all.
+    Returns the first `drawn` of each, float16 `(2, drawn, 2)`, and the variances in that plane and in all.
     """
     encode = model.discriminator.encode
     real = torch.cat([encode(to_unit(part)) for part in images.split(64)])
@@ -220,44 +223,44 @@ def frame(model: Began, images: Tensor, z: Tensor) -> tuple[Tensor, dict[str, fl
         "plane_real": total_variance(flat[0]),
         "plane_gen": total_variance(flat[1]),
     }
-    return torch.stack([part[:DRAWN] for part in flat]).half(), {key: value.item() for key, value in variances.items()}
+    return torch.stack([part[:drawn] for part in flat]).half(), {key: value.item() for key, value in variances.items()}
 
 
-def follow(vigil: Vigil, place: Path, photographs: Path, device: torch.device, advance: Callable[[int], object]) -> Row:
-    """Train one run, measure it every `STOP` steps, and leave samples and frames in `place`; return its row."""
-    images, held_out = pictures(vigil.data, photographs)
-    held_out = held_out[:COUNT]
-    reader = load_reader(BASE["size"]) if vigil.data == "faces" else None
-    shutil.rmtree(place / "run", ignore_errors=True)
-    trainer = trainer_of(vigil, images, device, place / "run")
-    z = trainer.model.noise(CODES, torch.Generator(device).manual_seed(2**40 + vigil.seed))
-    drawn = vigil.seed == 0 and vigil.group != "rescue"
+def watch(run: WatchedRun, lab: Lab, folder: Path, device: torch.device, advance: Advance) -> Made:
+    """Train one run and measure it every `lab.stop` steps; the trainer's checkpoints lie in `folder` meanwhile."""
+    images, held_out = lab.pictures(run.data)
+    held_out, reader = held_out[: lab.count], lab.reader(run.data)
+    shutil.rmtree(folder, ignore_errors=True)
+    trainer = trainer_of(run, lab, device, folder)
+    z = trainer.model.noise(lab.codes, torch.Generator(device).manual_seed(2**40 + run.seed))
+    drawn = run.seed == 0 and run.group != "rescue"
     stops, frames, kept, variances, ended = [], [], [], [], None
-    for step in range(STOP, vigil.steps + 1, STOP):
+    stop = min(lab.stop, run.steps)
+    for step in range(stop, run.steps + 1, stop):
         try:
             trainer.fit(step, progress=False)
         except (CollapseError, DivergenceError) as error:
             ended = str(error)
             break
-        advance(STOP)
-        values, samples = measured(trainer.model, z[:COUNT], held_out, reader)
+        advance(stop)
+        values, samples = measure_model(trainer.model, z[: lab.count], held_out, reader)
         stops.append({"step": step, **values})
-        kept.append(samples[:SHOWN].contiguous())
-        if drawn and step % (2 * STOP) == 0:
-            points, values = frame(trainer.model, images.pixels[:CODES], z)
+        kept.append(samples[: lab.shown])
+        if drawn and step % (2 * stop) == 0:
+            points, values = frame(trainer.model, images.pixels[: lab.codes], z, lab.drawn)
             frames.append(points)
             variances.append({"step": step, **values})
-    shutil.rmtree(place / "run", ignore_errors=True)
-    left = {"samples": torch.stack(kept)} if vigil.data == "faces" and kept else {}
+    shutil.rmtree(folder, ignore_errors=True)
+    left = {}
+    if kept and run.data == "faces" and run.group in lab.pictured:  # of photographs only numbers
+        left[f"samples/{run.name}"] = torch.stack(kept)
     if frames:
-        left["frames"] = torch.stack(frames)
-    with atomic_write(place / "left.safetensors") as temporary:
-        save_file(left, temporary)
-    at, means = windows(trainer.history, WINDOW)
+        left[f"frames/{run.name}"] = torch.stack(frames)
+    at, means = windows(trainer.history, lab.window)
     curve = {name: getattr(means, name).tolist() for name in ("loss_real", "loss_fake", "constraint", "k", "M")}
-    return {
-        **vigil._asdict(),
-        "key": vigil.key,
+    row = {
+        **vars(run),
+        "key": run.key,
         "alpha": trainer.config.alpha,
         "curve": {"step": at.tolist(), **curve},
         "readings": {"step": [EVERY * i for i in range(1, len(trainer.readings) + 1)], **columns(trainer.readings)},
@@ -268,6 +271,7 @@ def follow(vigil: Vigil, place: Path, photographs: Path, device: torch.device, a
         "seconds": trainer.seconds,
         **provenance(device),
     }
+    return Made([rounded(row)], {"left": left})
 
 
 def columns(readings: Iterable[Reading]) -> dict[str, list[float]]:
@@ -275,22 +279,22 @@ def columns(readings: Iterable[Reading]) -> dict[str, list[float]]:
     return {name: list(column) for name, column in zip(Reading._fields, zip(*readings, strict=True), strict=True)}
 
 
-def follow_toys(toys: ToyVigils, device: torch.device, advance: Callable[[int], object]) -> list[Row]:
+def watch_toys(toys: ToyRuns, lab: Lab, device: torch.device, advance: Advance) -> list[Row]:
     """Train runs on the toy, read what the monitor reads and count modes, and return their rows."""
-    mixture = PROBLEMS["grid"]
-    runs = [(setting, seed) for setting in toys.settings for seed in SEEDS]
+    mixture = PROBLEMS[toys.data]
+    runs = [(setting, seed) for setting in toys.settings for seed in range(toys.seeds)]
     given, seeds = zip(*runs, strict=True)
     ensemble = Ensemble(METHODS["began"], mixture, given, seeds, toys.steps, device)
     method = ensemble.method
     assert isinstance(method, BEGAN)
-    x = torch.stack([mixture.sample(COUNT, seed=1)] * len(runs)).to(device) / mixture.scale
+    x = torch.stack([mixture.sample(lab.count, seed=1)] * len(runs)).to(device) / mixture.scale
     readings, modes, qualities, M = [], [], [], []
     for _ in range(toys.steps // EVERY):
         losses = []
         for _ in range(10):  # M of a step is noisy
             ensemble.run(EVERY // 10)
-            losses.append(method.readings["M"].cpu().clone())
-        v = ensemble.samples(COUNT, seed=1)
+            losses.append(method.noted["M"].cpu().clone())
+        v = ensemble.samples(lab.count, seed=1)
         scores = score(v, mixture)
         modes.append(scores.modes)
         qualities.append(scores.high_quality)
@@ -310,7 +314,7 @@ def follow_toys(toys: ToyVigils, device: torch.device, advance: Callable[[int], 
             "setting": setting,
             "seed": seed,
             "steps": toys.steps,
-            "key": "-".join([*(f"{name}={value:g}" for name, value in sorted(setting.items())), str(seed)]),
+            "key": "-".join([*named(setting), str(seed)]),
             "curve": {"step": step, "M": losses.tolist(), "k": seen[:, 0].tolist()},
             "readings": {"step": step, **columns(Reading(*row) for row in seen.tolist())},
             "stops": {"step": step, "modes": found.tolist(), "high_quality": quality.tolist()},
@@ -320,21 +324,9 @@ def follow_toys(toys: ToyVigils, device: torch.device, advance: Callable[[int], 
     ]
 
 
-def carried_out(
-    job: Vigil | ToyVigils, folder: Path, photographs: Path, device: torch.device, advance: Callable[[int], object]
-) -> list[Row]:
-    """Follow a run, or the toys, unless an earlier call did; a worker's part of `make`."""
-    here = place(job, folder, photographs)
-    if (here / "rows.json").exists():
-        advance(job.work)
-    else:
-        if isinstance(job, Vigil):
-            rows = [follow(job, here, photographs, device, advance)]
-        else:
-            rows = follow_toys(job, device, advance)
-        with atomic_write(here / "rows.json") as temporary:
-            temporary.write_text(json.dumps(rounded(rows)) + "\n")
-    return json.loads((here / "rows.json").read_text())
+def plan(lab: Lab) -> Plan:
+    """Follow all runs."""
+    yield [*toys(lab), *runs(lab)]
 
 
 def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
@@ -343,53 +335,21 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
     `options.photographs` is a folder of pictures of the reader's own; without it their rows stay as they are in `out`.
     Of them only numbers are kept. A stopped call goes on where it was.
     """
-    photographs = options.photographs
-    missing = not photographs.is_dir()
-    todo = [*TOYS, *(vigil for vigil in vigils() if not (missing and vigil.data == "photographs"))]
-    with Workers(device) as workers:
-        for job in todo:
-            workers.call(carried_out, job, work, photographs)
-        found = {(row["data"], row["group"], row["key"]): row for rows in workers.finished() for row in rows}
-    rows = [found[key] for key in sorted(found)]
-    if missing:
-        rows += [row for row in _rows(out) if row["data"] == "photographs"]
-    keep(rows, out, {job.name: place(job, work, photographs) for job in todo})
+    lab = runner.prepare(Lab(), options, work)
+    made = runner.carry_out([plan(lab)], lab, work, device)
+    made.rows.sort(key=lambda row: (row["data"], row["group"], row["key"]))
+    runner.keep(made, out, lab)
 
 
-def keep(rows: Iterable[Row], out: Path, places: Mapping[str, Path]) -> None:
-    """Write the rows, and what their runs left in `places`, where those that are here have it by name."""
-    rows = list(rows)
-    old = load_file(out / "left.safetensors") if (out / "left.safetensors").exists() else {}
-    left = {}
-    for row in rows:
-        name = f"{row['data']}/{row['group']}/{row['key']}"
-        here = places.get(name)
-        if here:
-            parts = {f"{kind}/{name}": part for kind, part in load_file(here / "left.safetensors").items()}
-        else:  # photographs that are not here now
-            parts = {key: part for key, part in old.items() if key.partition("/")[2] == name}
-        left |= {key: part for key, part in parts.items() if row["group"] in PICTURED or key.startswith("frames")}
-    with atomic_write(out / "rows.jsonl") as temporary:
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with atomic_write(out / "left.safetensors") as temporary:
-        save_file(left, temporary)
-
-
-def _rows(out: Path) -> list[Row]:
-    path = out / "rows.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def load_vigils(group: str, data: str | None = None) -> list[Row]:
+def load_runs(group: str, data: str | None = None) -> list[Row]:
     """Return the committed rows of a group: full, tenth, few, rate, alpha, leak, rescue or toy; of all data if None."""
-    rows = _rows(artifacts_folder() / "survival")
-    return [row for row in rows if row["group"] == group and data in (None, row["data"])]
+    return [row for row in runner.committed_rows("survival", group=group) if data in (None, row["data"])]
 
 
 def load_left(kind: str, row: Row) -> Tensor:
     """Return the samples `(stops, 8, 3, 16, 16)` or the frames `(stops / 2, 2, 400, 2)` that a row's run left.
 
-    There are samples of rendered faces in the groups of `PICTURED`, and frames of the runs with seed 0.
+    There are samples of rendered faces in the groups that are `pictured`, and frames of the runs with seed 0.
     """
-    left = load_file(artifacts_folder() / "survival/left.safetensors")
+    left = runner.committed_tensors("survival", "left")
     return left[f"{kind}/{row['data']}/{row['group']}/{row['key']}"]

@@ -5,26 +5,17 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 
 
-class Work(Protocol):
-    """What a worker is given to do."""
-
-    @property
-    def work(self) -> int:
-        """The steps in it."""
-        ...
-
-
 class Workers:
     """Processes that train jobs: as many as a CPU has cores, a thread each; one for a GPU. Use it in a `with`.
 
-    `call(function, job, *arguments)` trains by `function(job, *arguments, device, advance)`, of which `job.work` steps
-    are expected; `finished()` yields the results as they come, and shows the progress.
+    `call(function, steps, *arguments)` trains by `function(*arguments, device, advance)`, of which so many steps are
+    expected; `finished()` yields the results as they come, and shows the progress.
     """
 
     def __init__(self, device: torch.device):
@@ -51,10 +42,10 @@ class Workers:
                 process.terminate()
         self.pool.shutdown(cancel_futures=True)
 
-    def call(self, function: Callable[..., list[Any]], job: Work, *arguments: object) -> None:
+    def call(self, function: Callable[..., list[Any]], steps: int, *arguments: object) -> None:
         """Let a worker train a job."""
-        self.bar.total += job.work
-        self.waiting.add(self.pool.submit(_call, function, job, *arguments, self.device))
+        self.bar.total += steps
+        self.waiting.add(self.pool.submit(_call, function, *arguments, self.device))
 
     def finished(self) -> Iterator[list[Any]]:
         """Yield the rows of each job as it ends, until none is left; more may be called meanwhile."""

@@ -186,6 +186,38 @@ def test_artifacts_are_made_by_their_entry_point_where_the_book_looks(name: str,
     assert calls == [(*folders, torch.device("cpu"), Options(Path("mine")))]
 
 
+def test_another_scale_than_the_books_goes_to_a_folder_of_its_own(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/artifacts").mkdir(parents=True)
+    calls = []
+    monkeypatch.setattr(makers()["trials"].value.replace(":", "."), lambda *given: calls.append(given))
+    scale = {"size": 64, "n": 64, "steps": 20000, "seeds": 5}
+    result = began(
+        "artifacts", "trials", "--device=cpu", *(f"--{key}={value}" for key, value in scale.items()), "--data=faces"
+    )
+    assert result.exit_code == 0, result.output
+    out = Path("runs/artifacts/trials-data=faces-size=64-n=64-steps=20000-seeds=5")
+    assert calls == [(out, Path("runs/artifacts/trials"), torch.device("cpu"), Options(data=("faces",), **scale))]
+    assert f"another scale than the book's: trials goes to {out}\n" in result.output
+    assert not (tmp_path / "data/artifacts/trials").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name the artifacts that are to have another scale"),
+        (["faces32-began"], "a model of another scale is a run of its own"),
+        (["toy"], "--size can't be chosen here"),
+        (["trials"], "size must be"),
+    ],
+)
+def test_a_scale_that_can_not_be_is_refused(arguments: list[str], message: str, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = began("artifacts", *arguments, "--device=cpu", "--size=17")
+    assert result.exit_code in (1, 2)
+    assert message in result.output
+
+
 def test_a_command_that_lacks_a_library_of_the_book_says_how_to_get_it(tmp_path: Path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     monkeypatch.setitem(sys.modules, "sklearn", None)

@@ -16,6 +16,7 @@ FACE = "began"  # offers names of all rooms, and may import them
 FLOOR = {"began.errors"}  # and what stands on it, without the rest of the package
 CORE = FLOOR | {"began", "began.images", "began.devices"}
 PACKAGE = CORE | {"began.runs", "began.measure", "began.codes", "began.cli"}
+GROUND = {"studies.workers", "studies.statistics", "studies.objectives"}  # of the studies
 ROOMS = {  # a module is in the room with the longest name that begins its own; a room may import itself and these
     "began.errors": set(),
     "began.images": FLOOR,
@@ -27,9 +28,11 @@ ROOMS = {  # a module is in the room with the longest name that begins its own; 
     "began.cli": PACKAGE,
     "studies.workers": CORE | {"began.runs"},
     "studies.statistics": CORE | {"began.runs"},
-    "studies.toy": PACKAGE | {"studies.workers", "studies.statistics"},
-    "studies": PACKAGE | {"studies.workers", "studies.statistics", "studies.toy"},
-    "studies.figures": PACKAGE | {"studies", "studies.workers", "studies.statistics", "studies.toy"},
+    "studies.objectives": CORE,
+    "studies.toy": PACKAGE | GROUND,
+    "studies.runner": PACKAGE | GROUND | {"studies.toy"},
+    "studies": PACKAGE | GROUND | {"studies.toy", "studies.runner"},
+    "studies.figures": PACKAGE | GROUND | {"studies.toy", "studies"},
 }
 ORDER = (  # of the core: each imports earlier ones only
     *("losses", "equilibrium", "networks", "config", "files", "collapse", "passes"),
@@ -46,8 +49,10 @@ LINES = {
     "began.cli": 750,
     "studies.workers": 100,
     "studies.statistics": 100,
+    "studies.objectives": 100,
+    "studies.runner": 400,
     "studies.toy": 1250,
-    "studies": 3200,
+    "studies": 2900,
     "studies.figures": 1400,
 }
 

@@ -1,9 +1,13 @@
-"""A figure as its reader has it: that it can be read, and which values are drawn under which name, in whatever look."""
+"""A figure as its reader has it, and studies without processes.
+
+Of a figure: that it can be read, and which values are drawn under which name, in whatever look.
+"""
 
 import re
 from collections.abc import Callable, Collection, Iterator
 from io import BytesIO
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -14,8 +18,10 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from PIL import Image
 
-from studies import style
+from began.images.faces import rendered_faces
+from studies import runner, style
 
 
 class Series(NamedTuple):
@@ -47,7 +53,7 @@ class Panel:
 
     def runs(self, x, values: torch.Tensor) -> set[str | None]:
         """The names of the curves of all runs and of their median."""
-        return {self.curve(x, run).name for run in (*values, values.nanmedian(0).values)}
+        return {self.curve(x, run).name for run in (*values, values.double().nanquantile(0.5, dim=0))}
 
     def level(self, y: float, x: float | None = None) -> Series:
         """The series that stays at a height, from one side of a place to the other."""
@@ -153,3 +159,42 @@ def check_figure(figures: None) -> Callable[..., list[Panel]]:
         return [Panel(axes, legend) for axes in figure.axes if axes.axison or axes.images]
 
     return check
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pictures, every tenth of which is held out."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for i, picture in enumerate(rendered_faces(240, 16, seed=2)):
+        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(folder / f"{i:03}.png")
+    return folder
+
+
+class Here:
+    """Workers without processes, which end their jobs in another order."""
+
+    def __init__(self, device: torch.device):
+        self.device, self.done = device, []
+
+    def __enter__(self) -> "Here":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def call(self, function: Callable, steps: int, *arguments: Any) -> None:
+        told: list[int] = []
+        self.done.append(function(*arguments, self.device, told.append))
+        assert sum(told) == steps
+
+    def finished(self) -> Iterator[list]:
+        while self.done:
+            yield self.done.pop()
+
+
+@pytest.fixture(scope="module")
+def here() -> Iterator[None]:
+    """Jobs are done in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "Workers", Here)
+        yield

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from studies import comparison
+from studies import comparison, runner
+from studies.comparison import Lab
 from studies.statistics import interval
 from studies.toy.methods import METHODS
 from studies.toy.sweeps import MEMBERS
@@ -14,15 +15,17 @@ from studies.toy.sweeps import MEMBERS
 CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def small(monkeypatch) -> None:
-    monkeypatch.setattr(comparison, "SETTINGS", 3)
-    monkeypatch.setattr(comparison, "SEARCH_STEPS", 3)
-    monkeypatch.setattr(comparison, "SEEDS", (0, 1, 2))
-    monkeypatch.setattr(comparison, "STEPS", {"grid": 4, "ring": 2})
-    monkeypatch.setattr(comparison, "WIDE_SETTINGS", {"began_cs": 5})
-    for name in ("WIDE_STEPS", "REFINE_STEPS", "BEST_STEPS", "REFINED"):
-        monkeypatch.setattr(comparison, name, 2)
+SMALL = Lab(
+    settings=3,
+    search_steps=3,
+    seeds=3,
+    steps=4,
+    problems=("grid", "ring"),
+    wide={"began_cs": 5},
+    wide_steps=2,
+    refine_steps=2,
+    refined=2,
+)
 
 
 def rows_of(rows, **known):
@@ -30,29 +33,27 @@ def rows_of(rows, **known):
 
 
 def test_every_method_gets_the_same_search_on_seeds_that_are_not_reported():
-    efforts = set()
+    efforts, lab = set(), Lab()
     for method in METHODS:
-        stage, batch = next(comparison.same_for_all(method))
-        runs = [run for job in batch for run in job.runs]
-        efforts.add((stage, len(runs), *{(job.problem, job.steps) for job in batch}))
-        assert len({json.dumps(setting) for setting, _ in runs}) == comparison.SETTINGS
-        assert {seed for _, seed in runs}.isdisjoint(comparison.SEEDS)
-    assert efforts == {
-        ("search", comparison.SETTINGS * len(comparison.SEARCH_SEEDS), ("grid", comparison.SEARCH_STEPS))
-    }
-    assert len(comparison.SEEDS) >= 10
+        batch = next(comparison.same_for_all(method, lab))
+        runs = [run for one in batch for run in one.job.runs]
+        efforts.add((len(runs), *{(one.stage, one.data, one.job.steps) for one in batch}))
+        assert len({json.dumps(setting) for setting, _ in runs}) == lab.settings
+        assert {seed for _, seed in runs}.isdisjoint(range(lab.seeds))
+    assert efforts == {(lab.settings * len(comparison.SEARCH_SEEDS), ("search", "grid", lab.search_steps))}
+    assert lab.seeds >= 10
 
 
 def test_began_cs_gets_two_hundred_settings_more():
-    _, batch = next(comparison.at_its_best("began_cs"))
-    assert len({json.dumps(setting) for job in batch for setting, _ in job.runs}) == 200
-    assert all(len(job.runs) <= MEMBERS for job in batch)
+    batch = next(comparison.at_its_best("began_cs", Lab()))
+    assert len({json.dumps(setting) for one in batch for setting, _ in one.job.runs}) == 200
+    assert all(len(one.job.runs) <= MEMBERS for one in batch)
 
 
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("here")
 def test_the_best_setting_of_the_search_is_reported_and_nothing_is_trained_twice(tmp_path: Path, monkeypatch):
-    plans = [comparison.same_for_all("gan"), comparison.same_for_all("rgan"), comparison.at_its_best("began_cs")]
-    rows = comparison.carry_out(plans, tmp_path, CPU)
+    plans = [comparison.same_for_all(method, SMALL) for method in ("gan", "rgan")]
+    rows = runner.carry_out([*plans, comparison.at_its_best("began_cs", SMALL)], SMALL, tmp_path, CPU).rows
     assert len(rows_of(rows, method="gan", stage="search")) == 3 * 2
     (best, _), *_ = comparison.by_setting(rows_of(rows, method="gan", stage="search"))
     reported = rows_of(rows, method="gan", stage="report")
@@ -66,11 +67,9 @@ def test_the_best_setting_of_the_search_is_reported_and_nothing_is_trained_twice
     (best, _), *_ = comparison.by_setting(rows_of(rows, stage="refine"))
     assert [row["setting"] for row in rows_of(rows, stage="best")] == [best] * 3
 
-    monkeypatch.setattr(comparison, "train_job", None)  # would fail in this process; workers read the files
-    files = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    again = comparison.carry_out([comparison.same_for_all("gan")], tmp_path, CPU)
+    monkeypatch.setattr(comparison, "train_job", lambda *_: pytest.fail("trained twice"))
+    again = runner.carry_out([comparison.same_for_all("gan", SMALL)], SMALL, tmp_path, CPU).rows
     assert again == rows_of(rows, method="gan")
-    assert files == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
 
     lines = comparison.table(rows)
     assert [line["problem"] for line in lines] == ["grid"] * 3 + ["ring"]
@@ -86,4 +85,4 @@ def test_the_committed_table_is_that_of_the_committed_rows():
     assert comparison.table(rows) == table
     grid = [line for line in table if line["problem"] == "grid"]
     assert {line["method"] for line in grid} == set(METHODS)
-    assert {line["seeds"] for line in table} == {len(comparison.SEEDS)}
+    assert {line["seeds"] for line in table} == {Lab().seeds}

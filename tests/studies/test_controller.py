@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from began.runs.artifacts import Options, artifacts_folder
+from began.runs.artifacts import artifacts_folder
 from studies import controller
-from studies.controller import Branch, Recording, load_recordings, record
+from studies.controller import Branch, Lab, Recording, load_recordings
 from studies.plant import (
     Plant,
     closed_loop,
@@ -246,43 +246,17 @@ SMALL = {
 }
 
 
+LAB = Lab(
+    steps=3, seeds=2, rendered=64, held_out=8, branches=SMALL, swing=(1.4, 0.6, 1.4), toy_steps=2, toy_gains=(0.5, 2.0)
+)
+
+
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
+def small(here, tmp_path_factory):
     """An artifact of a few steps, made by the functions that make the real one, in this process."""
     folder = tmp_path_factory.mktemp("controller")
-
-    class Here:
-        """Workers without processes."""
-
-        def __init__(self, device):
-            self.device, self.done = device, []
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            pass
-
-        def call(self, function, job, *arguments):
-            told = []
-            self.done.append(function(job, *arguments, self.device, told.append))
-            assert sum(told) == job.work == 3 + sum(len(branch.gamma) for branch in SMALL.values())
-
-        def finished(self):
-            return iter(self.done[::-1])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(controller, "WARM_UP", 3)
-        patch.setattr(controller, "TOY_WARM_UP", 2)
-        patch.setattr(controller, "TOY_GAINS", (0.5, 2.0))
-        patch.setattr(controller, "SEEDS", range(2))
-        patch.setattr(controller, "branches", lambda: SMALL)
-        patch.setattr(controller, "swings", lambda: np.array([1.4, 0.6, 1.4]))
-        patch.setattr(controller, "Workers", Here)
-        for _ in range(2):  # the second time from what the first left
-            controller.make(folder / "out", folder / "work", torch.device("cpu"), Options())
-        again = folder / "again"
-        record(Recording(1), again, torch.device("cpu"))
+    for _ in range(2):  # the second time from what the first left
+        controller.record(LAB, folder / "out", folder / "work", torch.device("cpu"))
     return folder, load_file(folder / "out/recordings.safetensors")
 
 
@@ -320,9 +294,9 @@ def test_toy_recordings_follow_the_scale_free_rule(small):
 
 def test_a_recording_is_the_same_again_and_says_where_it_comes_from(small):
     folder, recorded = small
-    (path,) = (folder / "again").iterdir()
-    for name, run in load_file(path).items():
-        assert torch.equal(run, recorded[name][1]), name
+    again = Recording(1, LAB.steps).carry_out(LAB, folder, torch.device("cpu"), lambda _: None)
+    for name, run in again.tensors["recordings"].items():
+        assert torch.equal(run, recorded[name.removeprefix("1/")][1]), name
     origin = json.loads((folder / "out/record.json").read_text())
     assert origin["seeds"] == [0, 1]
     assert origin["config"]["size"] == 16
@@ -340,11 +314,11 @@ def test_the_largest_stable_lambda_ends_at_the_first_that_is_not():
 def test_the_committed_recordings_follow_the_rule():
     recorded = load_recordings()
     for name, branch in controller.branches().items():
-        assert recorded[name].shape == (len(controller.SEEDS), 3, len(branch.gamma))
+        assert recorded[name].shape == (5, 3, len(branch.gamma))
         for run in recorded[name].numpy():
             assert np.isfinite(run).all()
             if not branch.swing:
                 follows(run, branch)
-    for gain, run in itertools.product(controller.TOY_GAINS, range(len(controller.SEEDS))):
+    for gain, run in itertools.product(controller.TOY_GAINS, range(5)):
         toy = recorded[f"toy {gain}"][run].numpy()
         follows(toy, Branch(gain, (controller.TOY["gamma"],) * toy.shape[1]), scale_free=True)

@@ -164,8 +164,8 @@ def same_as_alone(name: str, steps: int) -> None:
         for network, theta in alone.method.theta.items():
             for ours, part in zip(together.method.theta[network], theta, strict=True):
                 torch.testing.assert_close(ours[e], part[0], rtol=1e-6, atol=1e-7)
-        for reading, value in alone.method.readings.items():
-            torch.testing.assert_close(together.method.readings[reading][e], value[0], rtol=1e-6, atol=1e-7)
+        for reading, value in alone.method.noted.items():
+            torch.testing.assert_close(together.method.noted[reading][e], value[0], rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -315,8 +315,8 @@ def test_a_graph_replays_the_steps(name):
     for network, theta in plain.method.theta.items():
         for ours, part in zip(graphed.method.theta[network], theta, strict=True):
             torch.testing.assert_close(ours, part, rtol=1e-4, atol=1e-5)
-    for reading, value in plain.method.readings.items():
-        torch.testing.assert_close(graphed.method.readings[reading], value, rtol=1e-4, atol=1e-5)
+    for reading, value in plain.method.noted.items():
+        torch.testing.assert_close(graphed.method.noted[reading], value, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

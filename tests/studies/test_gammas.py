@@ -1,6 +1,5 @@
 """Trials: what is trained, how it is read off, and what is kept of it."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,71 +10,66 @@ from safetensors.torch import load_file, save_file
 from began.config import TrainConfig
 from began.equilibrium import Equilibrium
 from began.images.batches import Batches
-from began.images.faces import rendered_faces
-from began.images.sources import Pictures
-from began.measure import distances
 from began.step import Update
-from studies import gammas
-from studies.gammas import BASE, SCALE_FREE, SEARCHED, SEEDS, Rescaled, Trial, game, measured
+from studies import gammas, runner
+from studies.gammas import SCALE_FREE, SEARCHED, Lab, Real, Trial, begin, measure_run
 from studies.image_gans import EBGAN, WGANGP, AlternatingBEGAN
 
 CPU = torch.device("cpu")
-NOWHERE = Path("no photographs")
+LAB = Lab(rendered=64, held_out=24, count=20, nearest=2)  # a few pictures, and a short search for the nearest face
 SEARCH = [
     {"model": trial.model, "setting": trial.setting, "final": {"reader_frechet": abs(place - 6.2)}}
-    for place, trial in enumerate(gammas.searches())
+    for place, trial in enumerate(gammas.searches(Lab()))
 ]
+ONE = Trial("group", "faces", "BEGAN", {"gamma": 0.7}, 3, 40, 2)
 
 
-def trial(**changes) -> Trial:
-    return Trial("group", "faces", "BEGAN", {"gamma": 0.7}, 3, 40, 2)._replace(**changes)
-
-
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch):
-    """A few pictures, a few samples, and a short search for the nearest face."""
-    few = Pictures(rendered_faces(64, 16), "faces"), rendered_faces(24, 16, seed=1)
-    monkeypatch.setattr(gammas, "pictures", lambda *_: few)
-    monkeypatch.setattr(gammas, "COUNT", 20)
-    monkeypatch.setattr(distances, "NEAREST", 2)
-
-
-def places(todo: list[Trial], folder: Path) -> dict[tuple[str, str], Path]:
-    return {(one.group, one.key): gammas.place(one, folder, NOWHERE) for one in todo}
-
-
-def carried_out(one: Trial, folder: Path) -> dict:
-    (row,) = gammas.carried_out(one, folder, NOWHERE, CPU, lambda _: None)
+def carry_out(one: runner.Run, work: Path, lab: Lab = LAB) -> dict:
+    """Do a job, or find it done, and return its row."""
+    place = runner.place_of(one, lab, work)
+    runner.carry_out_job(one, lab, place, 0, CPU, lambda _: None)
+    (row,) = runner.read(place).rows
     return row
 
 
 def test_every_trial_has_a_name_of_its_own_and_photographs_come_last():
-    todo = gammas.searches() + gammas.trials(SEARCH)
+    lab = Lab()
+    todo = gammas.searches(lab) + gammas.trials(SEARCH, lab)
     assert len({(one.group, one.key) for one in todo}) == len(todo)
     data = [one.data for one in todo]
     assert "photographs" not in data[: data.index("photographs")]
     assert set(data[data.index("photographs") :]) == {"photographs"}
     for group, count in {"gamma": 7, "order": 2, "rivals": 2, "scale": 3}.items():
         runs = [one for one in todo if one.group == group and one.data == "faces"]
-        assert len(runs) == count * len(SEEDS)
-        assert {one.seed for one in runs} == set(SEEDS)
-    assert not {one.seed for one in gammas.searches()} & set(SEEDS)
+        assert len(runs) == count * 5
+        assert {one.seed for one in runs} == set(range(5))
+    assert not {one.seed for one in gammas.searches(lab)} & set(range(5))
 
 
 def test_rivals_have_the_setting_that_came_nearest_to_the_real_faces():
-    settings = {one.model: one.setting for one in gammas.trials(SEARCH) if one.group == "rivals"}
+    settings = {one.model: one.setting for one in gammas.trials(SEARCH, Lab()) if one.group == "rivals"}
     (knobs, choices), (others, values) = SEARCHED["EBGAN"], SEARCHED["WGAN-GP"]
     assert settings["EBGAN"] == dict(zip(knobs, choices[4], strict=True))
     assert settings["WGAN-GP"] == dict(zip(others, values[1], strict=True))
 
 
+def test_a_scale_is_that_of_every_trial():
+    lab = Lab(size=32, n=8, batch=4, lr=1e-4, steps=700, seeds=2)
+    todo = gammas.searches(lab) + gammas.trials(SEARCH, lab)
+    assert {one.steps for one in todo} == {700}
+    assert {one.seed for one in todo} == {0, 1, gammas.SEARCH_SEED}
+    config, _ = gammas.resolve(todo[-1], lab)
+    assert (config.size, config.n, config.batch, config.lr, config.steps) == (32, 8, 4, 1e-4, 700)
+    assert {one.group for one in gammas.trials([], lab)} == {"gamma", "gain", "order", "scale"}, "no search, no rivals"
+
+
 def test_stops_are_denser_at_the_start_and_end_with_the_run():
-    stops = trial(steps=2000, checkpoints=16).stops
+    stops = replace(ONE, steps=2000, checkpoints=16).stops
     gaps = [after - before for before, after in zip([0, *stops], stops, strict=False)]
     assert len(stops) == 16
     assert stops[-1] == 2000
     assert gaps[0] < gaps[-1] / 3
-    assert trial(checkpoints=0).stops == []
+    assert replace(ONE, checkpoints=0).stops == []
 
 
 @pytest.mark.parametrize(
@@ -88,27 +82,27 @@ def test_stops_are_denser_at_the_start_and_end_with_the_run():
     ],
 )
 def test_a_game_has_the_fields_of_the_base_and_what_the_setting_changes(model, setting, kind):
-    play = game(trial(model=model, setting=setting), CPU)
+    play = begin(replace(ONE, model=model, setting=setting), LAB, CPU)
     assert type(play) is kind
     knobs = getattr(play, "knob", {})
-    expected = {**BASE, **{name: value for name, value in setting.items() if name not in knobs}, "seed": 3}
-    config = play.config.to_dict()
-    assert {name: config[name] for name in expected} == expected
+    changes = {name: value for name, value in setting.items() if name not in knobs}
+    expected = LAB.config("faces", **changes, seed=3, steps=40, log_every=20)
+    assert replace(play.config, precision="auto") == expected
     assert {name: knobs[name] for name in setting if name in knobs} == {
         name: value for name, value in setting.items() if name in knobs
     }
 
 
 def test_digits_are_grey_and_a_rule_may_be_scale_free():
-    play = game(trial(data="digits", setting=SCALE_FREE), CPU)
+    play = begin(replace(ONE, data="digits", setting=SCALE_FREE), LAB, CPU)
     assert play.config.channels == 1
     assert play.config.scale_free is True
-    assert isinstance(play.model.equilibrium, Rescaled)
+    assert isinstance(play.model.equilibrium, gammas.Rescaled)
 
 
 def steps_of_k(scale: float, **changes) -> list[float]:
     config = TrainConfig(gamma=0.8, **{"lambda_k": 0.02, **changes})
-    controller = Rescaled(config, scale)
+    controller = gammas.Rescaled(config, scale)
     path = []
     for step in range(20):
         controller.update(torch.tensor(0.1), torch.tensor(0.05 + 0.002 * step))
@@ -131,7 +125,7 @@ def test_without_a_factor_a_rescaled_controller_is_the_papers():
 
 def test_a_scale_of_all_losses_leaves_a_scale_free_run_as_it_is():
     """The claim behind running the scale-free rule at one scale: D and G don't see it either, as Adam has no scale."""
-    play, scaled = (game(trial(setting={**SCALE_FREE, "loss_scale": scale}), CPU) for scale in (1.0, 0.01))
+    play, scaled = (begin(replace(ONE, setting={**SCALE_FREE, "loss_scale": scale}), LAB, CPU) for scale in (1.0, 0.01))
     x = torch.rand(16, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     for _ in range(3):
         play(x)
@@ -140,11 +134,10 @@ def test_a_scale_of_all_losses_leaves_a_scale_free_run_as_it_is():
         torch.testing.assert_close(ours, theirs)
 
 
-def test_a_trial_leaves_numbers_that_agree_with_its_run(small, tmp_path):
-    row = carried_out(trial(), tmp_path)
-    config = replace(TrainConfig.from_dict(BASE), gamma=0.7, seed=3, log_every=20, steps=40)
-    update = Update(config, CPU)
-    batches = Batches(gammas.pictures()[0], 16, seed=3).starting_at(0)
+def test_a_trial_leaves_numbers_that_agree_with_its_run(tmp_path):
+    row = carry_out(ONE, tmp_path)
+    update = Update(LAB.config("faces", gamma=0.7, seed=3, log_every=20, steps=40), CPU)
+    batches = Batches(LAB.pictures("faces")[0], 16, seed=3).starting_at(0)
     history = []
     for _ in range(2):
         for _ in range(20):
@@ -153,7 +146,7 @@ def test_a_trial_leaves_numbers_that_agree_with_its_run(small, tmp_path):
     assert row["curve"]["step"] == [20, 40]
     assert row["curve"]["k"] == pytest.approx([part[:, 3].mean().item() for part in history], rel=1e-3)
     assert row["final"]["loss_real"] == pytest.approx(history[1][-4:, 0].mean().item(), rel=1e-3)
-    assert row["readings"]["step"] == trial().stops
+    assert row["readings"]["step"] == ONE.stops
     for name, values in row["readings"].items():
         assert len(values) == 2, name
     assert row["readings"]["w1"][1] >= abs(row["readings"]["gap"][1]) > 0
@@ -162,57 +155,57 @@ def test_a_trial_leaves_numbers_that_agree_with_its_run(small, tmp_path):
     assert {"commit", "device", "date", "versions"} <= row.keys()
 
 
-def test_a_trial_is_carried_out_once_and_measured_again_where_only_the_row_is_gone(small, tmp_path, monkeypatch):
-    row = carried_out(trial(), tmp_path)
-    monkeypatch.setattr(gammas, "train_trial", lambda *_: pytest.fail("trained twice"))
-    place = gammas.place(trial(), tmp_path, NOWHERE)
-    (place / "row.json").unlink()
-    assert carried_out(trial(), tmp_path) == row
-    monkeypatch.setattr(gammas, "measured", lambda *_: pytest.fail("measured twice"))
-    assert carried_out(trial(), tmp_path) == row
+def test_a_trial_is_carried_out_once_and_measured_again_where_only_the_row_is_gone(tmp_path, monkeypatch):
+    row = carry_out(ONE, tmp_path)
+    monkeypatch.setattr(gammas, "train", lambda *_: pytest.fail("trained twice"))
+    (runner.place_of(ONE, LAB, tmp_path) / runner.ROWS).unlink()
+    assert carry_out(ONE, tmp_path) == row
+    monkeypatch.setattr(gammas, "measure_run", lambda *_: pytest.fail("measured twice"))
+    assert carry_out(ONE, tmp_path) == row
 
 
-def test_without_checkpoints_only_the_losses_are_read_off(small, tmp_path):
-    row = carried_out(trial(checkpoints=0), tmp_path)
+def test_without_checkpoints_only_the_losses_are_read_off(tmp_path):
+    row = carry_out(replace(ONE, checkpoints=0), tmp_path)
     assert row["readings"] == {"step": []}
     assert row["final"].keys() == {"loss_real", "loss_fake", "ratio", "k", "M", "saturated"}
 
 
-def test_a_critic_that_is_no_autoencoder_has_no_losses_to_compare(small, tmp_path):
-    row = carried_out(trial(model="WGAN-GP", setting={"critic_steps": 5}), tmp_path)
+def test_a_critic_that_is_no_autoencoder_has_no_losses_to_compare(tmp_path):
+    row = carry_out(replace(ONE, model="WGAN-GP", setting={"critic_steps": 5}), tmp_path)
     assert "w1" not in row["readings"]
     assert "reader_frechet" in row["readings"]
 
 
-def test_saturation_is_the_share_of_the_last_tenth_that_the_clip_holds(small, tmp_path):
-    place = gammas.place(trial(), tmp_path, NOWHERE)
-    carried_out(trial(), tmp_path)
-    tensors = load_file(place / "losses.safetensors")
+def test_real_pictures_are_measured_as_samples_are(tmp_path):
+    row = carry_out(Real("real", "faces", "real", {}, 1, 0), tmp_path)
+    names = {name: value for name, value in row.items() if name != "final"}
+    assert names == {"group": "real", "key": "faces-real-1", "data": "faces", "model": "real", "seed": 1}
+    assert row["final"].keys() > {"pixel_std", "reader_frechet", "nearest_face"}
+    assert row["final"]["pixel_frechet"] < carry_out(ONE, tmp_path)["final"]["pixel_frechet"]
+
+
+def test_saturation_is_the_share_of_the_last_tenth_that_the_clip_holds(tmp_path):
+    carry_out(ONE, tmp_path)
+    place = runner.place_of(ONE, LAB, tmp_path) / "run"
+    tensors = load_file(place / "left.safetensors")
     tensors["history"][3] = 0.5
     tensors["history"][3, -3:] = torch.tensor([0.0, 1.0, 0.0])
     tensors["history"][3, 0] = 0.0
-    save_file(tensors, place / "losses.safetensors")
-    assert measured(trial(), place, NOWHERE)["final"]["saturated"] == 0.75
+    save_file(tensors, place / "left.safetensors")
+    assert measure_run(ONE, LAB, place)["final"]["saturated"] == 0.75
 
 
-def test_what_is_kept_holds_no_picture_of_photographs(small, tmp_path, monkeypatch):
-    todo = [trial(), trial(data="photographs")]
-    rows = [carried_out(one, tmp_path / "work") for one in todo]
-    out = tmp_path / "trials"
-    gammas.keep(rows, out, places(todo, tmp_path / "work"))
-    monkeypatch.setattr(gammas, "artifacts_folder", lambda: tmp_path)
+def test_what_is_kept_holds_no_picture_of_photographs(photographs, tmp_path, monkeypatch):
+    lab = replace(LAB, photographs=photographs)
+    todo = [ONE, replace(ONE, data="photographs")]
+    rows = [carry_out(one, tmp_path / "work", lab) for one in todo]
+    out = tmp_path / "data/artifacts/trials"
+    runner.keep(runner.united(runner.read(runner.place_of(one, lab, tmp_path / "work")) for one in todo), out, lab)
+    monkeypatch.chdir(tmp_path)
     assert gammas.load_trials("group") == rows
     assert gammas.load_trials("gamma") == []
     histories, samples = gammas.load_histories("group"), gammas.load_samples("group")
     assert histories.keys() == {one.key for one in todo}
-    assert samples.keys() == {trial().key}
-    assert histories[trial().key].shape == (3, 40)
-    assert samples[trial().key].dtype == torch.uint8
-
-    other = tmp_path / "elsewhere"  # a machine without the photographs keeps their numbers
-    carried_out(trial(), other)
-    before = (out / "rows.jsonl").read_text(), (out / "histories.safetensors").read_bytes()
-    gammas.keep(rows, out, places([trial()], other))
-    assert json.loads(before[0].splitlines()[0]) == rows[0]
-    assert (out / "rows.jsonl").read_text() == before[0]
-    assert (out / "histories.safetensors").read_bytes() == before[1]
+    assert samples.keys() == {ONE.key}
+    assert histories[ONE.key].shape == (3, 40)
+    assert samples[ONE.key].dtype == torch.uint8

@@ -537,8 +537,8 @@ def test_began_moves_as_its_equations_say(name):
         method.step(batches)
         for e, run in enumerate(runs):
             began_step(run, one(batches).x[e], one(batches).z[e])
-            for reading, value in run.readings.items():
-                assert method.readings[reading][e].item() == pytest.approx(value, rel=1e-6, abs=1e-9), reading
+            for reading, value in run.noted.items():
+                assert method.noted[reading][e].item() == pytest.approx(value, rel=1e-6, abs=1e-9), reading
             for network in ("G", "Enc", "Dec"):
                 module = getattr(run.n, network)
                 assert_same(method.theta[network], module, list(module.parameters()), e, rtol=1e-6, atol=1e-9)
@@ -561,7 +561,7 @@ def began_step(run: SimpleNamespace, x: Tensor, z: Tensor) -> None:
     run.of_G.step()
     error = c.gamma * L_x.item() - L_v.item()
     run.k = min(max(run.k + c.lambda_k * error / L_x.item(), 0.0), 1.0)
-    run.readings = {"loss_real": L_x.item(), "loss_fake": L_v.item(), "k": run.k, "M": L_x.item() + abs(error)}
+    run.noted = {"loss_real": L_x.item(), "loss_fake": L_v.item(), "k": run.k, "M": L_x.item() + abs(error)}
 
 
 def test_alpha_turns_the_encoders_gradient_and_no_other():

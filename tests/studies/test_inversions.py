@@ -1,6 +1,5 @@
 """The study of codes: what its measures say where the answer is known, and that it can be carried out."""
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,18 +10,17 @@ from torch import Tensor, nn
 
 from began.images.faces import ATTRIBUTES, rendered_faces, sample_attributes
 from began.measure.reader import CATEGORICAL, load_reader
-from studies import inversions
+from studies import inversions, runner
 from studies.inversions import (
     Columns,
     Inversion,
+    Lab,
     additivity,
-    carried_out,
+    fidelity,
     instants,
-    kept,
     load_inversions,
     load_left,
-    paths,
-    place_of,
+    measure_paths,
 )
 
 CPU = torch.device("cpu")
@@ -50,20 +48,20 @@ def model(generator: nn.Module) -> Any:
 
 
 def test_changes_of_a_linear_generator_add_up_and_those_of_a_bent_one_do_not():
-    straight = additivity(model(Additive(0.0)), torch.Generator().manual_seed(0))
-    bent = additivity(model(Additive(1.0)), torch.Generator().manual_seed(0))
+    straight = additivity(model(Additive(0.0)), 32, torch.Generator().manual_seed(0))
+    bent = additivity(model(Additive(1.0)), 32, torch.Generator().manual_seed(0))
     assert max(straight.values()) < 1e-5
     assert bent["5"] > bent["1"] > 0.01
 
 
 def test_what_is_kept_is_one_for_the_truth_and_zero_for_the_best_guess():
     reader, true = load_reader(), sample_attributes(3, range(500))
-    assert set(kept(true, true, reader).values()) == {1.0}
+    assert set(fidelity(true, true, reader).values()) == {1.0}
     guess = true.mean(0).expand_as(true).clone()
     for column in CATEGORICAL:
         guess[:, column] = true[:, column].mode().values
-    assert kept(guess, true, reader) == pytest.approx(dict.fromkeys(kept(true, true, reader), 0.0), abs=1e-4)
-    assert max(kept(guess + 3 * true.std(0), true, reader).values()) < 0.01
+    assert fidelity(guess, true, reader) == pytest.approx(dict.fromkeys(fidelity(true, true, reader), 0.0), abs=1e-4)
+    assert max(fidelity(guess + 3 * true.std(0), true, reader).values()) < 0.01
 
 
 def test_columns_are_scaled_to_real_faces_and_name_each_level():
@@ -81,7 +79,7 @@ def test_columns_are_scaled_to_real_faces_and_name_each_level():
 
 def test_a_blend_is_an_even_walk_of_blurred_pictures():
     x = rendered_faces(4, 16, seed=3).float() / 127.5 - 1
-    row, frames = paths(model(Additive(0.0)), x, {"anywhere": torch.rand(4, 4) - 0.5}, None)
+    row, frames = measure_paths(model(Additive(0.0)), x, {"anywhere": torch.rand(4, 4) - 0.5}, None, Lab())
     assert row["pixels"]["step"] == pytest.approx(1, abs=0.02)
     assert row["pixels"]["length"] == pytest.approx(1, abs=0.02)
     assert row["pixels"]["sharpness"] < 0.95
@@ -96,35 +94,30 @@ def test_instants_start_at_none_and_end_at_the_last():
     assert at == sorted(set(at))
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"LONG": 12, "SHORT": 6, "RESTARTED": 3, "IMAGES": 8, "MANY": 20}.items():
-        monkeypatch.setattr(inversions, name, value)
-    monkeypatch.setattr(inversions, "SAMPLES", 200)
-    monkeypatch.setattr(inversions, "SHOWN", 2)
-
-
 @pytest.mark.parametrize("kind", ["BEGAN-CS", "ALI"])
-def test_a_job_is_done_once(quick: None, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_job_is_done_once(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     if kind != "ALI":  # the slowest parts, which do not depend on the job
-        monkeypatch.setattr(inversions, "sweeps", lambda *given: ({}, torch.zeros(1)))
-        monkeypatch.setattr(inversions, "directions", lambda *given: {})
-    setting = {"n": 4, **({"tanh": 1} if kind == "ALI" else {"alpha": 0.1})}
-    job, done = Inversion("report", "faces", kind, setting, 3, 50), []
-    (row,) = carried_out(job, tmp_path, tmp_path, CPU, done.append)
+        monkeypatch.setattr(inversions, "measure_sweeps", lambda *given: ({}, torch.zeros(1)))
+        monkeypatch.setattr(inversions, "measure_directions", lambda *given: {})
+    lab = Lab(n=4, rendered=64, held_out=24, long=12, short=6, restarted=3, images=8, many=20, samples=200, shown=2)
+    job = Inversion("report", "faces", kind, {"tanh": 1} if kind == "ALI" else {"alpha": 0.1}, 3, 50)
+    place, done = runner.place_of(job, lab, tmp_path), []
+    runner.carry_out_job(job, lab, place, 0, CPU, done.append)
+    (row,) = runner.read(place).rows
     assert row["errors"]["one_shot"] > row["errors"]["autoencoder"] * 0.1
     assert row["kept"]["the picture"]["glasses"] > 0.8
+    assert row["name"] == job.name
     if kind == "BEGAN-CS":
         assert row["errors"]["random"]["iterations"] == instants(12)
         assert row["errors"]["random"]["error"] == sorted(row["errors"]["random"]["error"], reverse=True)
         assert row["errors"]["random, in the cube"]["largest"] <= 1
         assert len(row["errors"]["restarts"]) == 4
-    weights = place_of(job, tmp_path, tmp_path) / "model.safetensors"
-    before = weights.stat().st_mtime_ns
-    monkeypatch.setattr(inversions, "measured", None)
-    assert carried_out(job, tmp_path, tmp_path, CPU, done.append) == [row]
-    assert weights.stat().st_mtime_ns == before
-    assert json.dumps(row)
+        assert runner.read(place).tensors["left"].keys() == {f"{k}/{job.name}" for k in ("back", "frames", "effects")}
+    monkeypatch.setattr(inversions, "measure_run", lambda *_: pytest.fail("measured twice"))
+    runner.carry_out_job(job, lab, place, 0, CPU, done.append)
+    assert runner.read(place).rows == [row]
+    monkeypatch.setattr(inversions.Update, "__call__", lambda *_: pytest.fail("trained twice"))
+    inversions.train(job, lab, place / "run", CPU, done.append)
 
 
 def test_the_committed_rows_are_whole():

@@ -106,7 +106,7 @@ def test_a_job_leaves_a_row_for_each_run(monkeypatch):
     for points, (a, b) in zip(samples, distances, strict=True):
         torch.testing.assert_close(a, points)
         assert torch.equal(b, ring().sample(SAMPLES, seed=1))
-    expected = vars(score(samples, ring())) | {"density_ratio": density_ratio(samples, ring())} | run.method.readings
+    expected = vars(score(samples, ring())) | {"density_ratio": density_ratio(samples, ring())} | run.method.noted
     assert {"loss_real", "loss_fake", "k", "M"} <= expected.keys()
     for e, row in enumerate(rows):
         assert (row.pop("method"), row.pop("problem"), row.pop("steps")) == ("began", "ring", 101)

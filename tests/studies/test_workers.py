@@ -23,13 +23,13 @@ def threads(_job: Job, _device: torch.device, advance) -> list:
 def work(found: list) -> None:
     """Train two jobs, the second called as the first ends, ask a worker for its threads, and break a job."""
     with Workers(CPU) as workers:
-        workers.call(train_job, FIRST)
+        workers.call(train_job, FIRST.work, FIRST)
         for rows in workers.finished():
             found += rows
             if len(found) < 3:
-                workers.call(train_job if len(found) == 1 else threads, SECOND)
+                workers.call(train_job if len(found) == 1 else threads, SECOND.work, SECOND)
         assert workers.steps.value == 9
-        workers.call(train_job, FIRST._replace(problem="nowhere"))
+        workers.call(train_job, FIRST.work, FIRST._replace(problem="nowhere"))
         list(workers.finished())
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from began.runs.results import windows
 from began.step import Record
-from studies.style import COLOURS, MARKERS, WIDTH, gamma_colours
+from studies.style import COLOURS, MARKERS, WIDTH, gamma_colours, seeds
 
 
 def show_gammas(histories: Mapping[float, Sequence[Record]], spreads: Mapping[float, Sequence[float]]) -> Figure:
@@ -24,8 +24,7 @@ def show_gammas(histories: Mapping[float, Sequence[Record]], spreads: Mapping[fl
         steps = windows(runs[0], 10)[0]
         curves = [windows(run, 10)[1] for run in runs]
         ratios = torch.stack([curve.loss_fake / curve.loss_real for curve in curves])
-        ratio.plot(steps, ratios.T, color=colour, linewidth=0.5, alpha=0.6)
-        ratio.plot(steps, ratios.median(0).values, color=colour, linewidth=2, label=f"gamma = {gamma}")
+        seeds(ratio, steps, ratios, color=colour, label=f"gamma = {gamma}")
         ratio.axhline(gamma, color=colour, linestyle="--", linewidth=1)
         values = torch.tensor(spreads[gamma])
         spread.plot([place] * len(values), values, "o", color=colour, markersize=4, alpha=0.7)

@@ -10,7 +10,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor
 
 from studies.landscapes import View
-from studies.style import COLOURS, MARKERS, WIDTH, line_of
+from studies.style import COLOURS, MARKERS, WIDTH, line_of, seeds
 from studies.toy.mixtures import Mixture
 
 
@@ -68,9 +68,7 @@ def show_lengths(updates: Sequence[int], lengths: Mapping[str, Tensor]) -> Figur
     """
     figure, axes = plt.subplots(figsize=(WIDTH, 3.2))
     for name, values in lengths.items():
-        line = line_of(name)
-        axes.plot(updates, values.T, color=line["color"], linestyle=line["linestyle"], linewidth=0.5, alpha=0.6)
-        axes.plot(updates, values.median(0).values, **{**line, "linewidth": 2}, label=name)
+        seeds(axes, updates, values, **line_of(name), label=name)
     axes.set(xscale="log", yscale="log", xlabel="updates of the critic", ylabel="median length of an arrow")
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

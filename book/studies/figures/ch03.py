@@ -10,7 +10,7 @@ from scipy import stats
 from torch import Tensor
 
 from began.measure.wasserstein import bound, crossing, gaussian_w1, w1
-from studies.style import COLOURS, DATA, WIDTH, close_grid
+from studies.style import COLOURS, DATA, WIDTH, close_grid, seeds
 
 
 def show_areas(panels: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
@@ -76,8 +76,7 @@ def show_readings(step: Sequence[int], panels: Mapping[str, Mapping[str, Tensor]
     styles = ({"color": COLOURS["real"]}, {"color": COLOURS["BEGAN"], "linestyle": "--"})
     for axes, (title, readings) in zip(grid.flat, panels.items(), strict=False):
         for (name, values), style in zip(readings.items(), styles, strict=False):
-            axes.plot(step, values.T, **style, linewidth=0.5, alpha=0.6)
-            axes.plot(step, values.median(0).values, **style, linewidth=2, label=name)
+            seeds(axes, step, values, **style, label=name)
         axes.set_title(title)
     grid[0, 0].legend()
     close_grid(grid, len(panels), "training step")

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from studies.style import COLOURS, MARKERS, WIDTH, gamma_colours, gamma_legend
+from studies.style import COLOURS, MARKERS, WIDTH, gamma_colours, gamma_legend, seeds
 
 
 def show_ratios(panels: Mapping[str, Mapping[float, Tensor]], steps: Sequence[int]) -> Figure:
@@ -19,8 +19,7 @@ def show_ratios(panels: Mapping[str, Mapping[float, Tensor]], steps: Sequence[in
     for axes, (data, runs) in zip(row.flat, panels.items(), strict=True):
         for gamma, ratios in runs.items():
             colour = colours[gamma]
-            axes.plot(steps, ratios.T, color=colour, linewidth=0.4, alpha=0.5)
-            axes.plot(steps, ratios.median(0).values, color=colour, linewidth=1.8)
+            seeds(axes, steps, ratios, color=colour)
             axes.axhline(gamma, color=colour, linestyle="--", linewidth=1)
         axes.set(title=data, xlabel="training step", ylim=(0, 1.6))
     row[0, 0].set_ylabel("L(G(z)) / L(x)")
@@ -65,8 +64,7 @@ def show_predictions(panels: Mapping[str, tuple[Tensor, Mapping[str, Sequence[fl
     figure, row = plt.subplots(1, len(panels), figsize=(WIDTH, 2.6), squeeze=False)
     lines = ("--", ":")
     for axes, (title, (recorded, predicted)) in zip(row.flat, panels.items(), strict=True):
-        axes.plot(recorded.T, color=COLOURS["BEGAN"], linewidth=0.4, alpha=0.6)
-        axes.plot(recorded.median(0).values, color=COLOURS["BEGAN"], linewidth=1.8, label="recorded")
+        seeds(axes, range(recorded.shape[1]), recorded, color=COLOURS["BEGAN"], label="recorded")
         for (name, curve), line in zip(predicted.items(), lines, strict=False):
             axes.plot(curve, color=COLOURS["real"], linestyle=line, label=name)
         axes.set(title=title, xlabel="step", ylabel="k")

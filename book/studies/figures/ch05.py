@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from studies.statistics import by_gamma
-from studies.style import COLOURS, WIDTH, close_grid, gamma_colours, gamma_legend, show_images
+from studies.style import COLOURS, WIDTH, close_grid, gamma_colours, gamma_legend, seeds, show_images
 
 
 class TradeOff(NamedTuple):
@@ -113,8 +113,7 @@ def show_courses(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str], st
         for axes, (name, title) in zip(row.flat, names.items(), strict=True):
             step = [step for step in group[0]["readings"]["step"] if step <= steps]
             values = np.array([one["readings"][name][: len(step)] for one in group])
-            axes.plot(step, values.T, color=colour, linewidth=0.5, alpha=0.5)
-            axes.plot(step, np.median(values, 0), color=colour, linewidth=2)
+            seeds(axes, step, values, color=colour)
             axes.set(title=title, xlabel="training step")
     gamma_legend(row[0, -1], colours)
     return figure

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from began.collapse import EVERY, Reading
 from studies.detectors import DETECTORS, EARLY, Score, collapsed_at, coverage
-from studies.style import COLOURS, WIDTH, line_of, show_images
+from studies.style import COLOURS, THICK, THIN, WIDTH, line_of, show_images
 from studies.workers import Row
 
 LOOKS = {"monitor": ("o", COLOURS["BEGAN"]), "k alone": ("^", "#777777"), "M alone": ("x", COLOURS["real"])}
@@ -47,11 +47,11 @@ def _courses(axes: Axes, rows: Sequence[Row], part: str, name: str, model: str) 
     line = line_of(model)
     curves = [(row[part]["step"], row[part][name]) for row in rows]
     for step, values in curves:
-        axes.plot(step, values, color=line["color"], linewidth=0.5, alpha=0.6)
+        axes.plot(step, values, color=line["color"], **THIN)
     shared = min((step for step, _ in curves), key=len)
     # a run whose numbers are not finite any more counts as the highest
     values = np.nan_to_num([values[: len(shared)] for _, values in curves], nan=np.inf, posinf=np.inf)
-    axes.plot(shared, np.median(values, 0), **{**line, "linewidth": 2}, markevery=0.25, label=model)
+    axes.plot(shared, np.median(values, 0), **line, **THICK, markevery=0.25, label=model)
 
 
 def show_codes(panels: Mapping[str, tuple[Tensor, Mapping[str, float]]], *, columns: int) -> Figure:

@@ -14,7 +14,7 @@ from scipy import stats
 from torch import Tensor
 
 from began.images.pixels import to_unit
-from studies.style import COLOURS, MARKERS, WIDTH, show_images
+from studies.style import COLOURS, MARKERS, WIDTH, seeds, show_images
 from studies.workers import Row
 
 STYLES: dict[str, dict[str, Any]] = {  # dashes and markers repeat what the colour says
@@ -165,8 +165,7 @@ def _panels(count: int, *, sharey: bool = False) -> tuple[Figure, list[Axes]]:
 
 def _draw(axes: Axes, runs: Course, colour: str, line: str) -> None:
     values = runs.values.where(runs.values.isfinite(), torch.nan)
-    axes.plot(runs.step, values.T, color=colour, linestyle=line, linewidth=0.5, alpha=0.6)
-    axes.plot(runs.step, values.nanmedian(0).values, color=colour, linestyle=line, linewidth=2)
+    seeds(axes, runs.step, values, color=colour, linestyle=line)
 
 
 def _legend(figure: Figure, names: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from studies.statistics import interval
-from studies.style import COLOURS, MARKERS, WIDTH, close_grid
+from studies.style import COLOURS, MARKERS, WIDTH, close_grid, seeds
 from studies.workers import Row
 
 STARTS: dict[str, dict[str, Any]] = {  # dashes repeat the colour
@@ -34,8 +34,7 @@ def show_errors(panels: Mapping[str, Sequence[Row]]) -> Figure:
             time = shot + step * torch.tensor(rows[0]["errors"][way]["iterations"])
             errors = torch.tensor([row["errors"][way]["error"] for row in rows])
             line = {key: style[key] for key in ("color", "linestyle")}
-            axes.plot(time, errors.T, linewidth=0.4, alpha=0.6, **line)
-            axes.plot(time, errors.median(0).values, linewidth=2, **line)
+            seeds(axes, time, errors, **line)
         one_shot = [row["errors"]["one_shot"] for row in rows]
         axes.plot([shot] * len(rows), one_shot, "X", color=COLOURS["BEGAN-CS"], markersize=6, alpha=0.8)
         for name, line in (("mean", ":"), ("autoencoder", "-.")):

@@ -4,11 +4,11 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import relu
 
 from began.equilibrium import Equilibrium
 from began.errors import BeganError
 from began.losses import Losses, discriminator_loss, generator_loss
+from studies.objectives import hinge, pull_away
 from studies.toy.ensemble import Batch, Knob, Method, mean, row_distance
 
 
@@ -43,7 +43,7 @@ class EBGAN(Autoencoding):
 
     def critic_loss(self, batch: Batch, v: Tensor) -> Tensor:
         """Return `E L(x) + E max(0, m - L(v))`."""
-        return mean(self.energy(batch.x)) + mean(relu(self.knob.margin[:, 0] - self.energy(v)))
+        return hinge(self.energy(batch.x), self.energy(v), self.knob.margin[:, 0])
 
 
 class EBGANPT(EBGAN):
@@ -55,10 +55,7 @@ class EBGANPT(EBGAN):
     def generator_loss(self, batch: Batch, v: Tensor) -> Tensor:
         """Return `E L(v) + pull / (N (N - 1)) sum_{i != j} cos(h_i, h_j)^2`."""
         code = self.net("Enc", v)
-        unit = torch.nn.functional.normalize(code, dim=2)
-        n = v.shape[1]
-        others = (unit @ unit.transpose(1, 2)).square().sum((1, 2)) - n
-        return mean(self.energy(v, code)) + self.knob.pull.flatten() * others / (n * (n - 1))
+        return mean(self.energy(v, code)) + pull_away(code, self.knob.pull.flatten())
 
 
 class BEGAN(Autoencoding):
@@ -93,7 +90,7 @@ class BEGAN(Autoencoding):
         self.move(self.generator, torch.autograd.grad(g, self.theta["G"], down))
         self.move(self.critic, gradients)
         M = self.equilibrium.update(real.detach(), fake.detach())
-        self.read(loss_real=real, loss_fake=fake, k=self.equilibrium.k, M=M)
+        self.note(loss_real=real, loss_fake=fake, k=self.equilibrium.k, M=M)
 
     def constraint(self, z: Tensor, code: Tensor) -> Tensor:
         """Return L_c, which BEGAN has not: 0."""

@@ -93,7 +93,7 @@ def sweep(
     try:
         with explained(out), Workers(device) as workers, out.open("a") as file:
             for job in jobs(method, problem, steps, missing, members(len(missing), workers)):
-                workers.call(train_job, job)
+                workers.call(train_job, job.work, job)
             for found in workers.finished():
                 rows += found
                 file.writelines(json.dumps(row) + "\n" for row in found)

@@ -84,7 +84,7 @@ class Method:
             theta = [part.requires_grad_() for part in network.initial(gain, rngs)]
             self.theta[name] = theta
             self.adam[name] = Adam(theta, lr, self.knob.beta_1)
-        self.readings: dict[str, Tensor] = {}
+        self.noted: dict[str, Tensor] = {}
         self.share: Tensor | float = 1.0
 
     @classmethod
@@ -134,10 +134,10 @@ class Method:
             theta = self.theta[name]
             self.adam[name].step(theta, list(islice(rest, len(theta))), self.share)
 
-    def read(self, **values: Tensor) -> None:
+    def note(self, **values: Tensor) -> None:
         """Note values of this step, `(E,)` each, for whoever looks between steps."""
         for name, value in values.items():
-            self.readings.setdefault(name, torch.empty_like(value)).copy_(value.detach())
+            self.noted.setdefault(name, torch.empty_like(value)).copy_(value.detach())
 
     def critic_loss(self, batch: Batch, v: Tensor) -> Tensor:
         """Return the critic's loss on a batch and v = G(z), which passes no gradient to G: `(E,)`."""

@@ -4,13 +4,21 @@ s = D(v) is a logit: log D of the papers is `-softplus(-s)`, log(1 - D) is `-sof
 the batch, losses have one entry a run, `(E,)`.
 """
 
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from studies.objectives import gradient_penalty, logistic
 from studies.toy.ensemble import Batch, Knob, Method, mean
+
+
+def cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
+    """Return `-E log D - E log(1 - D)` of logits `(E, B, 1)` of what is to be taken for real, and what for fake."""
+    loss_real, loss_fake = logistic(real[..., 0], fake[..., 0])
+    return loss_real + loss_fake
 
 
 class GAN(Method):
@@ -20,7 +28,7 @@ class GAN(Method):
 
     def critic_loss(self, batch: Batch, v: Tensor) -> Tensor:
         """Return `-E log D(x) - E log(1 - D(v))`."""
-        return mean(softplus(-self.net("D", batch.x))) + mean(softplus(self.net("D", v)))
+        return cross_entropy(self.net("D", batch.x), self.net("D", v))
 
     def generator_loss(self, batch: Batch, v: Tensor) -> Tensor:
         """Return `-E log D(v)`."""
@@ -209,9 +217,7 @@ class WGANGP(WGAN):
 
     def critic_loss(self, batch: Batch, v: Tensor) -> Tensor:
         """Return `E f(v) - E f(x) + penalty E (|grad f(x^)| - 1)^2`."""
-        between = torch.lerp(batch.x, v, batch.u).requires_grad_()
-        (slope,) = torch.autograd.grad(self.net("D", between).sum(), between, create_graph=True)
-        penalty = mean((slope.square().sum(2) + 1e-12).sqrt().sub(1).square())
+        penalty = gradient_penalty(partial(self.net, "D"), batch.x, v, batch.u)
         return super().critic_loss(batch, v) + self.knob.penalty.flatten() * penalty
 
 
@@ -291,13 +297,12 @@ class ALI(Method):
 
     def critic_loss(self, batch: Batch, v: Tensor) -> Tensor:
         """Return `-E log D(x, F(x)) - E log(1 - D(v, z))`."""
-        real, fake = self.logits(batch, v)
-        return mean(softplus(-real)) + mean(softplus(fake))
+        return cross_entropy(*self.logits(batch, v))
 
     def generator_loss(self, batch: Batch, v: Tensor) -> Tensor:
         """Return `-E log(1 - D(x, F(x))) - E log D(v, z)`."""
         real, fake = self.logits(batch, v)
-        return mean(softplus(real)) + mean(softplus(-fake))
+        return cross_entropy(fake, real)
 
 
 class VEEGAN(ALI):

@@ -112,7 +112,7 @@ def train_job(
 
 
 def scored(ensemble: Ensemble) -> list[dict[str, float]]:
-    """Return the scores and readings of each run of an ensemble, from `SAMPLES` samples each."""
+    """Return the scores of each run, and what its method noted of an ensemble, from `SAMPLES` samples each."""
     mixture, samples = ensemble.mixture, ensemble.samples()
     scores, ratio = score(samples, mixture), density_ratio(samples, mixture)
     real = mixture.sample(SAMPLES, seed=1)
@@ -121,7 +121,7 @@ def scored(ensemble: Ensemble) -> list[dict[str, float]]:
         row = {name: values[e].item() for name, values in vars(scores).items()}
         row["w1"] = wasserstein(points, real)
         row["density_ratio"] = ratio[e].item()
-        row |= {name: values[e].item() for name, values in ensemble.method.readings.items()}
+        row |= {name: values[e].item() for name, values in ensemble.method.noted.items()}
         rows.append({key: float(f"{value:.5g}") for key, value in row.items()})
     return rows
 
