@@ -27,7 +27,7 @@ class Options:
     size: int | None = _option(None, "height and width of the pictures")
     n: int | None = _option(None, "filters of the first level")
     batch: int | None = _option(None, "pictures a step")
-    lr: float | None = _option(None, "Adam's learning rate; what a study varies varies with it")
+    lr: float | None = _option(None, "Adam's learning rate; runs of survival have twice or six times as much")
     steps: int | None = _option(None, "steps of each run")
     seeds: int | None = _option(None, "runs of each setting")
     settings: int | None = _option(None, "settings tried for each method (toy)")

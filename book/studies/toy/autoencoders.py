@@ -55,7 +55,7 @@ class EBGANPT(EBGAN):
     def generator_loss(self, batch: Batch, v: Tensor) -> Tensor:
         """Return `E L(v) + pull / (N (N - 1)) sum_{i != j} cos(h_i, h_j)^2`."""
         code = self.net("Enc", v)
-        return mean(self.energy(v, code)) + pull_away(code, self.knob.pull.flatten())
+        return pull_away(code, self.knob.pull.flatten()) + mean(self.energy(v, code))
 
 
 class BEGAN(Autoencoding):
