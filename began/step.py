@@ -49,10 +49,10 @@ class Update:
     `update(x)` with x `(B, C, H, W)` in [-1, 1] moves both players by Adam, k, the carries and the moving average, and
     writes a row of `Record` on the device; `read()` hands the rows over. Nothing in it waits for the host, and on CUDA
     it is one graph unless `graph` is False. What fails of graph, torch.compile and lower precision in the first calls,
-    the run goes on `without`. With several `ranks`, x is this process's part of the batch, z is drawn for the whole
-    batch, and gradients, losses, k and M are those of the whole. `config` is that given with its precision decided
-    without a trial (`decided`; with one: `tuning.settled`). `rule(model, x, z)` gets the gradients in another way: it
-    returns the losses and what adds the gradients, as `passes.fast_pass` does.
+    the run goes on `without`. With several `ranks`, x is this process's part of the batch, and all else is that of the
+    whole. `config` is that given with its precision decided without a trial (`decided`; with one: `tuning.settled`).
+    `rule(model, x, z)` gets the gradients in another way: it returns the losses and what adds the gradients, as
+    `passes.fast_pass` does.
     """
 
     def __init__(
@@ -64,11 +64,10 @@ class Update:
         rule: Rule | None = None,
         graph: bool = True,
     ):
-        self.config, self.ranks, self.device = decided(config, device, ranks), ranks, device
+        self.config, self.ranks, self.device, self.rule = decided(config, device, ranks), ranks, device, rule
         if rule and self.config.precision == "float16":
             raise BeganError("precision must be float32 or bfloat16 for a rule of one's own: float16 has its own pass")
         self.without: list[str] = []  # what failed, and why
-        self.rule = rule
         weights, noise, grid = streams(config.seed)
         self.model = Began(config, torch.Generator().manual_seed(weights))
         self.model.to(device).to(memory_format=torch.channels_last)

@@ -12,7 +12,7 @@ from torch import Tensor
 from began.errors import BeganError
 from began.images.folder import shown
 
-TURNS = {  # what undoes each orientation of EXIF
+UPRIGHT = {  # what undoes each orientation of EXIF
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -71,7 +71,7 @@ def _read(path: str, window: Window | None, size: int, channels: int) -> Tensor:
         # The exact size: that of a picture at 1/4, say, has its fraction rounded up
         width, height = reduced[1][2:] if reduced else picture.size
         square = picture.resize((size, size), Image.Resampling.LANCZOS, box=_box(width, height, window))
-        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        turn = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
         return picture_pixels(square if turn is None else square.transpose(turn), channels)
 
 

@@ -91,7 +91,7 @@ def _without_drift(values: NDArray) -> NDArray:
     return values - np.polynomial.legendre.legval(time, np.polynomial.legendre.legfit(time, values, DRIFT))
 
 
-def explained(plant: Plant, k: Values, ratio: Values) -> float:
+def r_squared(plant: Plant, k: Values, ratio: Values) -> float:
     """Return which share of a recorded ratio's variance about its drift the plant's answer to k explains, at most 1."""
     wanted = _without_drift(np.asarray(ratio, dtype=float))
     left = wanted - _without_drift(plant.answer(k))

@@ -15,9 +15,9 @@ from studies.controller import Branch, Lab, Recording, load_recordings
 from studies.plant import (
     Plant,
     closed_loop,
-    explained,
     fit_plant,
     largest_gain,
+    r_squared,
     simulate,
     spectral_radius,
     step_response,
@@ -114,11 +114,11 @@ def test_a_fit_refuses_what_cannot_be_fitted(k, ratio, order, message):
 def test_explained_is_the_share_of_the_variance():
     k = swung(3000)
     clean = SLOW.answer(k) + np.linspace(0, 4, len(k)) ** 2
-    assert explained(SLOW, k, clean) == pytest.approx(1)
-    assert explained(Plant((0.9,), 0.0), k, clean) == pytest.approx(0)
+    assert r_squared(SLOW, k, clean) == pytest.approx(1)
+    assert r_squared(Plant((0.9,), 0.0), k, clean) == pytest.approx(0)
     signal = SLOW.answer(k).std()
     noisy = clean + signal * np.random.default_rng(3).standard_normal(len(k))
-    assert explained(SLOW, k, noisy) == pytest.approx(0.5, abs=0.04)
+    assert r_squared(SLOW, k, noisy) == pytest.approx(0.5, abs=0.04)
 
 
 def test_the_loop_of_one_pole_is_quadratic():
