@@ -229,7 +229,7 @@ class AtOnce:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def call(self, function: Any, job: sweeps.Job) -> None:
+    def call(self, function: Any, _steps: int, job: sweeps.Job) -> None:
         self.rows.append(function(job))
 
     def finished(self) -> list[Any]:
