@@ -45,7 +45,7 @@ class Reading(NamedTuple):
     top: float
 
 
-def read(k: Tensor, x: Tensor, v: Tensor, h_x: Tensor, h_v: Tensor) -> Tensor:
+def take_reading(k: Tensor, x: Tensor, v: Tensor, h_x: Tensor, h_v: Tensor) -> Tensor:
     """Return the numbers of a `Reading`, `(..., 5)`, on the device: nothing waits for the host.
 
     The mean squared distance between two points of a set is twice the set's total variance. Shapes: k `(...)`,

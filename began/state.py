@@ -111,7 +111,7 @@ class State:
     @property
     def history(self) -> Record:
         """All steps so far, a column `(steps,)` each, on the CPU. Reading it waits for the device."""
-        self._rows = torch.cat([self._rows, self.update.read()])
+        self._rows = torch.cat([self._rows, self.update.take_rows()])
         return Record(*self._rows.unbind(1))
 
     def check(self) -> None:

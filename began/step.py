@@ -47,7 +47,7 @@ class Update:
     """One update of G, D and k, all from the same pass (BEGAN 3.4), with everything that it moves on the device.
 
     `update(x)` with x `(B, C, H, W)` in [-1, 1] moves both players by Adam, k, the carries and the moving average, and
-    writes a row of `Record` on the device; `read()` hands the rows over. Nothing in it waits for the host, and on CUDA
+    writes a row of `Record` on the device; `take_rows()` hands them over. Nothing in it waits for the host, and on CUDA
     it is one graph unless `graph` is False. What fails of graph, torch.compile and lower precision in the first calls,
     the run goes on `without`. With several `ranks`, x is this process's part of the batch, and all else is that of the
     whole. `config` is that given with its precision decided without a trial (`decided`; with one: `tuning.settled`).
@@ -135,7 +135,7 @@ class Update:
     def __call__(self, x: Tensor) -> None:
         """Update once; ValueError where the rows are full and have to be read first."""
         if self._written == len(self._rows):
-            raise ValueError(f"{self._written} rows are unread: read() comes at least every log_every steps")
+            raise ValueError(f"{self._written} rows are unread: take_rows() comes at least every log_every steps")
         (self._try if self._doubtful else self._run)(x)
         self._works = True
         self._written += 1
@@ -215,7 +215,7 @@ class Update:
             return self._players(float16_pass, x, z(), self.scaler.scale)
         return self._players(fast_pass, x, z())
 
-    def read(self) -> Tensor:
+    def take_rows(self) -> Tensor:
         """Return the rows written since the last call, `(steps, 5)` on the CPU; waits for the device."""
         rows = self._rows[: self._written].to("cpu", copy=True)
         self._cursor.zero_()

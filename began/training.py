@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from began.collapse import COUNT, EVERY, CollapseError, Reading, healthy, read, suspicion
+from began.collapse import COUNT, EVERY, CollapseError, Reading, healthy, suspicion, take_reading
 from began.devices.acceleration import out_of_memory
 from began.devices.parallel import Vote
 from began.files import locked, remove_unfinished
@@ -142,7 +142,7 @@ class Trainer(State):
         G, Enc = self.model.generator.forward, self.model.discriminator.encode.forward
         with torch.no_grad():
             x, v = self.watched, G(self.update.sample_z[:COUNT])
-            row = read(self.model.equilibrium.k, x.flatten(1), v.flatten(1), Enc(x), Enc(v))
+            row = take_reading(self.model.equilibrium.k, x.flatten(1), v.flatten(1), Enc(x), Enc(v))
         self.readings.append(Reading(*self.ranks.mean(row).tolist()))
         before, self._suspicion = self._suspicion, suspicion(self.readings)
         if self._suspicion and self.config.on_collapse != "warn":

@@ -45,7 +45,7 @@ def _fits(config: TrainConfig, device: torch.device) -> bool:
         x = torch.zeros(config.batch, config.channels, config.size, config.size, device=device)
         for _ in range(WARM_UP + 1):  # the second has Adam's moments beside it, the last is a graph
             update(x)
-        update.read()
+        update.take_rows()
     except (RuntimeError, MemoryError):  # oneDNN and cuDNN have words of their own for a lack of memory
         return False
     return True
@@ -61,4 +61,4 @@ def seconds_a_step(config: TrainConfig, device: torch.device, steps: int = 20) -
         mean = seconds(update, x, steps)
     except torch.OutOfMemoryError:
         return math.inf
-    return mean if update.read().isfinite().all() else math.inf
+    return mean if update.take_rows().isfinite().all() else math.inf

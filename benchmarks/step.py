@@ -98,7 +98,7 @@ class Reading(Update):
     def __call__(self, x: Tensor) -> None:
         """Update once."""
         if self._written == self.config.log_every:
-            self.read()
+            self.take_rows()
         super().__call__(x)
 
 

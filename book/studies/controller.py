@@ -134,7 +134,7 @@ class Recording(Job):
                     equilibrium.k.fill_(swing[t])
                 k = equilibrium.k.clone()
                 update(x)
-                (row,) = update.read()
+                (row,) = update.take_rows()
                 rows.append(torch.stack([row[0], row[1], k.cpu()]))
             advance(len(rows))
             return torch.stack(rows, 1)

@@ -209,7 +209,7 @@ def train(trial: Trial, lab: Lab, place: Path, device: torch.device, advance: Ad
     for step, x in enumerate(Batches(images, lab.batch, device=device, seed=trial.seed).starting_at(0), 1):
         play(x)
         if step % lab.window == 0:
-            rows.append(play.read())
+            rows.append(play.take_rows())
             advance(lab.window)
         if step in trial.stops:
             v = generate(model.generator, z[: lab.count])

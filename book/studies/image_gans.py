@@ -87,7 +87,7 @@ class Turns:
         zero = loss_real.new_zeros(())
         return Record(loss_real, loss_fake, zero, zero, zero)
 
-    def read(self) -> Tensor:
+    def take_rows(self) -> Tensor:
         """Return the rows since the last call, `(steps, 5)` on the CPU; waits for the device."""
         rows, self.rows = torch.stack(self.rows).cpu(), []
         return rows

@@ -109,7 +109,7 @@ def train(job: Inversion, lab: Lab, folder: Path, device: torch.device, advance:
     for step, x in enumerate(Batches(images, config.batch, device=device, seed=job.seed).starting_at(0), 1):
         game(x)
         if step % config.log_every == 0:
-            game.read()
+            game.take_rows()
             advance(config.log_every)
         if step == job.steps:
             break

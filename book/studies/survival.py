@@ -11,7 +11,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from began.collapse import EVERY, CollapseError, Reading, read, total_variance
+from began.collapse import EVERY, CollapseError, Reading, take_reading, total_variance
 from began.config import PRESETS, TrainConfig
 from began.images.pixels import to_pixels, to_unit
 from began.images.sources import Pictures
@@ -302,7 +302,7 @@ def watch_toys(toys: ToyRuns, lab: Lab, device: torch.device, advance: Advance) 
         with torch.no_grad():
             v = v / mixture.scale
             codes = [method.net("Enc", part) for part in (x, v.to(device))]
-            readings.append(read(method.equilibrium.k, x, v.to(device), *codes).cpu())
+            readings.append(take_reading(method.equilibrium.k, x, v.to(device), *codes).cpu())
         advance(EVERY)
     step = [EVERY * i for i in range(1, len(modes) + 1)]
     by_run = zip(*(torch.stack(part).unbind(1) for part in (readings, modes, qualities, M)), strict=True)

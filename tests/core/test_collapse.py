@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from began.collapse import BAND, PAUSE, QUIET, Reading, dropped, healthy, read, suspicion, total_variance
+from began.collapse import BAND, PAUSE, QUIET, Reading, dropped, healthy, suspicion, take_reading, total_variance
 
 
 def readings(k, spread=0.5) -> list[Reading]:
@@ -19,7 +19,7 @@ def test_readings_are_ratios_of_distances_and_shares_of_variance():
     rng = torch.Generator().manual_seed(0)
     x, v = (torch.randn(40, 12, generator=rng, dtype=torch.float64) * scale for scale in (3, 1))
     h_x, h_v = (torch.randn(40, 5, generator=rng, dtype=torch.float64) * scale for scale in (2, 1))
-    reading = Reading(*read(torch.tensor(0.1, dtype=torch.float64), x, v, h_x, h_v).tolist())
+    reading = Reading(*take_reading(torch.tensor(0.1, dtype=torch.float64), x, v, h_x, h_v).tolist())
     assert reading.k == pytest.approx(0.1)
     squares = [torch.pdist(points).square().mean() for points in (v, x)]
     assert reading.spread == pytest.approx((squares[0] / squares[1]).sqrt().item())
@@ -31,9 +31,9 @@ def test_readings_are_ratios_of_distances_and_shares_of_variance():
 
 def test_runs_side_by_side_are_read_one_by_one():
     sets = [torch.rand(3, 10, dims, generator=torch.Generator().manual_seed(dims)) for dims in (2, 3, 4, 5)]
-    together = read(torch.tensor([0.1, 0.2, 0.3]), *sets)
+    together = take_reading(torch.tensor([0.1, 0.2, 0.3]), *sets)
     for e in range(3):
-        alone = read(torch.tensor(0.1 * (e + 1)), *(part[e] for part in sets))
+        alone = take_reading(torch.tensor(0.1 * (e + 1)), *(part[e] for part in sets))
         torch.testing.assert_close(together[e], alone)
 
 
@@ -44,7 +44,9 @@ def test_total_variance_is_half_the_mean_squared_distance_of_a_pair():
 
 def test_what_is_not_finite_is_read_as_that():
     v = torch.full((4, 3), math.inf)
-    assert math.isnan(Reading(*read(torch.tensor(0.1), torch.rand(4, 3), v, torch.rand(4, 2), v).tolist()).spread)
+    assert math.isnan(
+        Reading(*take_reading(torch.tensor(0.1), torch.rand(4, 3), v, torch.rand(4, 2), v).tolist()).spread
+    )
 
 
 def test_nothing_is_judged_at_the_start():

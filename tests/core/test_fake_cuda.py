@@ -177,13 +177,13 @@ def test_the_monitor_reads_on_the_device(monkeypatch):
     trainer = Trainer(TrainConfig(**ALL, precision="bfloat16"), pictures, device=CUDA)
     assert trainer.watched.device == trainer.batches.images.pixels.device == CUDA
     rows = []
-    real = training.read
+    real = training.take_reading
 
     def read(*given):
         rows.append(real(*given))
         raise InterruptedError  # the next thing is to read it, the one wait that there is
 
-    monkeypatch.setattr(training, "read", read)
+    monkeypatch.setattr(training, "take_reading", read)
     monkeypatch.setattr(Tensor, "__bool__", lambda _: False)  # whether all pictures are one, asked before a reading
     with pytest.raises(InterruptedError):
         trainer._watch()

@@ -126,17 +126,17 @@ def test_an_update_moves_both_players_and_k_and_keeps_its_row(mode):
     update(batch())
     assert all(not torch.equal(a, b) for a, b in zip(before, update.model.parameters(), strict=True))
     update(batch())
-    rows = update.read()
+    rows = update.take_rows()
     assert rows.shape == (2, 5)
     record = Record(*rows.T)
     gain = 1e-3 * (record.loss_real - record.loss_fake)
     torch.testing.assert_close(record.k[0], gain[0].clamp(0, 1))
     torch.testing.assert_close(record.k[1], (record.k[0] + gain[1]).clamp(0, 1))
     torch.testing.assert_close(record.M, record.loss_real + (record.loss_real - record.loss_fake).abs())
-    assert len(update.read()) == 0
+    assert len(update.take_rows()) == 0
     before = rows.clone()
     update(batch())
-    assert torch.equal(update.read()[0, 3], update.model.equilibrium.k)
+    assert torch.equal(update.take_rows()[0, 3], update.model.equilibrium.k)
     assert torch.equal(rows, before)
 
 
@@ -198,7 +198,7 @@ def test_lower_precision_stays_close_and_keeps_losses_and_weights_in_float32(pre
             stack.carry.fill_(0.5)
         update(batch())
         scale = update.scaler.get_scale()
-        ends.append(([p.grad / scale for p in update.model.parameters()], update.read()))
+        ends.append(([p.grad / scale for p in update.model.parameters()], update.take_rows()))
         assert all(parameter.dtype == torch.float32 for parameter in update.model.parameters())
         assert update.model.equilibrium.k.dtype == torch.float32
     (exact, exact_rows), (lower, rows) = ends
@@ -215,7 +215,7 @@ def test_a_float16_step_whose_gradients_overflow_is_left_out():
     update(batch())
     assert all(torch.equal(a, b) for a, b in zip(before, update.model.parameters(), strict=True))
     assert update.scaler.get_scale() < 1e30
-    assert update.read().isfinite().all()
+    assert update.take_rows().isfinite().all()
 
 
 def test_what_a_run_computes_in(monkeypatch, caplog):
@@ -251,7 +251,7 @@ def test_an_update_decides_its_precision():
 
 def test_a_trial_times_the_step_and_finds_what_is_not_finite(monkeypatch):
     assert 0 < seconds_a_step(config(), CPU, steps=2) < 60
-    monkeypatch.setattr(module.Update, "read", lambda _: torch.tensor([math.nan]))
+    monkeypatch.setattr(module.Update, "take_rows", lambda _: torch.tensor([math.nan]))
     assert seconds_a_step(config(), CPU, steps=2) == math.inf
 
 
@@ -267,7 +267,7 @@ def test_a_compiled_step_is_the_same_step(alpha):
         first = [parameter.grad.clone() for parameter in update.model.parameters()]
         update(batch())
         update(batch())
-        ends.append((first, update.read()))
+        ends.append((first, update.take_rows()))
         if compiled:
             assert update.model.generator._compiled_call_impl is not None
     for plain, other in zip(ends[0][0], ends[1][0], strict=True):
@@ -313,7 +313,7 @@ def state_after(update: Update, steps: int) -> tuple[list[torch.Tensor], torch.T
         update(batch() * (1 - t / 20))
     adam = [value for state in update.optimizer.state.values() for value in state.values()]
     moved = [*update.model.state_dict().values(), *adam, *update.average.state_dict().values()]
-    return [part.clone() for part in moved], update.read(), update.rng.get_state()
+    return [part.clone() for part in moved], update.take_rows(), update.rng.get_state()
 
 
 def assert_same(ours, theirs) -> None:
@@ -353,7 +353,7 @@ def test_a_graph_that_fails_between_adam_and_the_scale_of_float16_leaves_both_wh
     update(batch())
     update(batch())
     assert update.without == ["CUDA graph (division by zero)"]
-    assert len(update.read()) == 5
+    assert len(update.take_rows()) == 5
 
 
 def test_an_error_after_the_graph_is_up_is_an_error():
@@ -414,7 +414,7 @@ def test_where_compile_does_not_work_the_run_goes_on(monkeypatch, caplog):
     assert "torch.compile does not work here (no compiler)" in caplog.text
     assert update.how == "float32 on cpu; without torch.compile (no compiler)"
     update(batch())
-    assert update.read().isfinite().all()
+    assert update.take_rows().isfinite().all()
 
 
 def test_where_compile_fails_only_at_the_networks_the_run_goes_on(monkeypatch, caplog):
@@ -449,7 +449,7 @@ def test_a_graph_replays_the_step(alpha, mode, precision):
             if t == 7:
                 update.lr = 1e-3
             update(batch(device=device) * (1 - t / 20))
-        ends.append((update.read(), update.rng.get_state(), [p.clone() for p in update.average.parameters()]))
+        ends.append((update.take_rows(), update.rng.get_state(), [p.clone() for p in update.average.parameters()]))
     rtol = 1e-3 if precision == "float32" else 3e-2
     torch.testing.assert_close(ends[0][0], ends[1][0], rtol=rtol, atol=1e-4)
     assert torch.equal(ends[0][1], ends[1][1])
@@ -472,4 +472,4 @@ def test_cuda_never_waits_for_the_host_between_readings(graph):
             update(x)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert len(update.read()) == 12
+    assert len(update.take_rows()) == 12

@@ -142,7 +142,7 @@ def test_a_trial_leaves_numbers_that_agree_with_its_run(tmp_path):
     for _ in range(2):
         for _ in range(20):
             update(next(batches))
-        history.append(update.read())
+        history.append(update.take_rows())
     assert row["curve"]["step"] == [20, 40]
     assert row["curve"]["k"] == pytest.approx([part[:, 3].mean().item() for part in history], rel=1e-3)
     assert row["final"]["loss_real"] == pytest.approx(history[1][-4:, 0].mean().item(), rel=1e-3)

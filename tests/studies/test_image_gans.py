@@ -64,9 +64,9 @@ def test_the_same_seed_gives_the_same_run_and_the_record_holds_every_step(kind: 
             game(batch(step))
     assert torch.equal(torch.stack(one.rows), torch.stack(two.rows))
     assert not torch.equal(torch.stack(one.rows), torch.stack(other.rows))
-    assert one.read().shape == (3, 5)
+    assert one.take_rows().shape == (3, 5)
     one(batch())
-    assert one.read().shape == (1, 5)
+    assert one.take_rows().shape == (1, 5)
 
 
 @pytest.mark.parametrize("generator_first", [0, 1])
@@ -93,7 +93,7 @@ def test_the_second_to_move_meets_the_new_weights_of_the_first(generator_first: 
     game(x)
     for ours, theirs in zip(game.model.parameters(), twin.model.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
-    ((loss_real, loss_fake, _, k, M),) = game.read().tolist()
+    ((loss_real, loss_fake, _, k, M),) = game.take_rows().tolist()
     real, fake = found["real"].item(), found["fake"].item()
     assert (loss_real, loss_fake) == pytest.approx((real, fake), rel=1e-4)
     assert k == pytest.approx(0.3 + 0.1 * (0.7 * real - fake), rel=1e-4)
@@ -186,7 +186,7 @@ def test_games_play_on_cuda(kind: type[Turns]):
     game = kind(config(), "cuda")
     for step in range(5):
         game(batch(step).cuda())
-    assert game.read().isfinite().all()
+    assert game.take_rows().isfinite().all()
     assert {parameter.device.type for parameter in (*game.theta_D, *game.theta_G)} == {"cuda"}
 
 
