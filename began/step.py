@@ -169,7 +169,7 @@ class Update:
         return "torch.compile" if self._compiled else self.config.precision.replace("float32", "")
 
     def _do_without(self, what: str, error: Exception) -> None:
-        reason = (str(error) or repr(error)).splitlines()[0]
+        reason = next((line for line in str(error).splitlines() if not line.endswith(":")), repr(error))
         logger.warning("%s does not work here (%s): going on without it", what, reason)
         self.without.append(f"{what} ({reason})")
         if what == "CUDA graph":

@@ -121,6 +121,8 @@ def gpu(monkeypatch) -> Iterator[None]:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a GPU")
     monkeypatch.setattr(step, "precisions", lambda _: tuple(acceleration.DTYPES))
+    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 12) and not torch.cuda.is_available():
+        pytest.skip("tried with torch 2.15; 2.6 asks for a driver")
     try:
         mode = FakeTensorMode(allow_fallback_kernels=False)
         mode.cache_enabled = False  # it has crashed the interpreter

@@ -256,6 +256,7 @@ def test_a_trial_times_the_step_and_finds_what_is_not_finite(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's own, as it traces
+@pytest.mark.filterwarnings("ignore:Skipping serialization")  # of torch 2.6
 @pytest.mark.parametrize("alpha", [0.0, 0.1])
 def test_a_compiled_step_is_the_same_step(alpha):
     if module.compile_failure(CPU):
