@@ -129,10 +129,11 @@ class Batches:
 def _deaf(_worker: int) -> None:
     """Let signals to a whole group of processes, such as Ctrl-C or a batch system's, be the training process's affair.
 
-    It tells its workers when to end, and they see it when it died.
+    It tells its workers when to end, and they see it when it died. A second SIGTERM ends one that no longer hears.
     """
-    for name in {"SIGINT", "SIGTERM", "SIGHUP"} & vars(signal).keys():
+    for name in {"SIGINT", "SIGHUP"} & vars(signal).keys():
         signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: signal.signal(number, signal.SIG_DFL))
 
 
 def _mirrored(pixels: Tensor, flips: Tensor) -> Tensor:
