@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from began.devices.acceleration import keep_memory
+
 
 class Workers:
     """Processes that train jobs: as many as a CPU has cores, a thread each; one for a GPU. Use it in a `with`.
@@ -19,9 +21,6 @@ class Workers:
     """
 
     def __init__(self, device: torch.device):
-        # glibc hands freed memory back and faults it in again in every step otherwise: 1.2 times the time
-        os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 33))
-        os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 30))
         context = multiprocessing.get_context("spawn")
         self.device, self.steps = device, context.Value("q", 0)
         self.count = (os.cpu_count() or 1) if device.type == "cpu" else 1
@@ -64,6 +63,7 @@ def _begin(steps: Any) -> None:
     _steps = steps
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
     torch.set_num_threads(1)
+    keep_memory()
     torch.set_flush_denormal(True)  # vanishing gradients are slow otherwise
 
 
