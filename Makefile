@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 # Code on a page is narrower than code in an editor.
-CHAPTERS_AS := --line-length 88 book/*.ipynb
+CHAPTERS_AS := --line-length 72 book/*.ipynb
 
 .PHONY: help book test test-fast bench gpu gpu-results check format execute address artifacts clean
 

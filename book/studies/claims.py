@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, get_args
 
 from began.files import atomic_write
 from began.runs.artifacts import artifacts_folder
+from studies.tables import show_table
 
 logger = logging.getLogger(__name__)
 Verdict = Literal["reproduced", "differs", "not reproduced", "open"]
@@ -121,6 +122,25 @@ def save_claims(chapter: int, claims: Sequence[Claim]) -> Path:
     except OSError as error:
         logger.warning("the claims of chapter %d are not kept: %s", chapter, error)
     return path
+
+
+def keep(chapter: int, claims: Sequence[Claim]) -> None:
+    """Save the claims of a chapter, and show them beside what the papers say."""
+    save_claims(chapter, claims)
+    show_table(
+        {
+            "claim": [f"{plain(claim.paper)} ({claim.claim})" for claim in claims],
+            "published": [
+                plain(STATED[claim.claim].published) if claim.claim in STATED else "not there" for claim in claims
+            ],
+            "here, with 95 %": [
+                f"**{shown(claim.ours)}** [{shown(claim.low)}, {shown(claim.high)}] {plain(claim.unit)}; "
+                f"{plain(claim.data)}, {claim.seeds} seeds"
+                for claim in claims
+            ],
+            "verdict": [claim.verdict for claim in claims],
+        }
+    )
 
 
 def load_claims(folder: Path | None = None) -> list[Entry]:

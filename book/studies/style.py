@@ -1,11 +1,14 @@
-"""The one style of the book, and one function a kind of figure."""
+"""The one style of the book, how figures come onto its pages, and one function a kind of figure."""
 
+import base64
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -15,18 +18,22 @@ from torchvision.utils import make_grid
 from began.images.pixels import to_pixels
 
 WIDTH = 6.5  # inches
-COLOURS = {  # Okabe and Ito's palette, told apart by readers of every colour vision; a model keeps its colour
+LARGEST = 300_000  # bytes of a drawing in lines; a larger one is kept as a picture
+# Okabe and Ito's palette, told apart by readers of every colour vision, its pale ones darkened to a contrast of 3 on
+# white; a model keeps its colour.
+COLOURS = {
     "real": "#000000",
-    "GAN": "#E69F00",
-    "WGAN-GP": "#56B4E9",
+    "GAN": "#C77C02",
+    "WGAN-GP": "#2A97D8",
     "EBGAN": "#009E73",
-    "VEEGAN": "#CC79A7",
+    "VEEGAN": "#C266A0",
     "BEGAN": "#0072B2",
     "BEGAN-CS": "#D55E00",
 }
 MARKERS = {"BEGAN": "o", "BEGAN-CS": "s", "GAN": "x", "WGAN-GP": "^", "EBGAN": "v", "VEEGAN": "D"}  # repeat the colour
 STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
+    "svg.hashsalt": "began",  # the same drawing is the same text
     "figure.constrained_layout.use": True,
     "font.size": 9,
     "axes.titlesize": 9,
@@ -42,6 +49,36 @@ STYLE: dict[Any, Any] = {
 def use_style() -> None:
     """Make the book's style matplotlib's default."""
     plt.rcParams.update(STYLE)
+
+
+def show(number: str, caption: str, figure: Figure | None = None) -> None:
+    """Show a figure, the current one if None, above 'Figure `number`. `caption`', which is Markdown, and close it.
+
+    Lines are SVG, pictures PNG at twice the screen's resolution, as are drawings of more than `LARGEST` bytes. What
+    the figure looks like stands in its cell's metadata, for readers who don't see it.
+    """
+    figure = figure or plt.gcf()
+    with io.BytesIO() as drawn:
+        if not any(axes.images for axes in figure.axes):
+            figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+        if 0 < drawn.tell() <= LARGEST:
+            picture = {"image/svg+xml": drawn.getvalue().decode()}
+        else:
+            drawn.seek(0)
+            drawn.truncate()
+            figure.savefig(drawn, format="png", dpi=2 * 96, metadata={"Software": None})
+            picture = {"image/png": base64.b64encode(drawn.getvalue()).decode()}
+    width = round(figure.get_figwidth() * 96)
+    plt.close(figure)
+    sizes = {mime: {"width": width} for mime in picture if mime == "image/png"}
+    display({**picture, "text/plain": f"<Figure {number}>"}, metadata=sizes, raw=True)
+    show_caption(number, caption)
+
+
+def show_caption(number: str, caption: str) -> None:
+    """Show 'Figure `number`. `caption`', which is Markdown: below a slider that was just shown."""
+    text = f"**Figure {number}.** {caption}"
+    display({"text/markdown": text, "text/plain": text}, raw=True)
 
 
 def show_images(images: Tensor, *, columns: int = 8, title: str = "", axes: Axes | None = None) -> None:
@@ -80,7 +117,7 @@ def close_grid(grid: np.ndarray, count: int, xlabel: str) -> None:
 def gamma_colours(gammas: Iterable[float]) -> dict[float, Any]:
     """Return a colour for each gamma, darker where it is lower."""
     known = sorted(set(gammas))
-    return {gamma: plt.get_cmap("viridis")(0.9 * i / max(len(known) - 1, 1)) for i, gamma in enumerate(known)}
+    return {gamma: plt.get_cmap("viridis")(0.6 * i / max(len(known) - 1, 1)) for i, gamma in enumerate(known)}
 
 
 def gamma_legend(axes: Axes, colours: Mapping[float, Any]) -> None:

@@ -1,0 +1,65 @@
+"""A Sphinx extension: the first use of a term on a page brings up its meaning, on hover, tap or focus."""
+
+import re
+from typing import Any
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+
+PAGE = "book/terms"
+SKIPPED = {PAGE, "book/notation", "book/api", "book/studies_api", "book/bibliography", "book/intro"}
+EVERYDAY = {"arrow", "cells", "code", "critic", "cube", "floor", "focus", "interval", "mode", "noise", "precision"}
+
+
+def collect(app: Sphinx, doctree: nodes.document) -> None:
+    """Keeps each term with its meaning: the first sentences of its entry, up to where it is used."""
+    if app.env.docname != PAGE:
+        return
+    meanings = app.env.metadata[PAGE]["meanings"] = {}
+    for item in doctree.findall(nodes.definition_list_item):
+        definition = item[-1][0]
+        meaning = []
+        for part in definition.children:
+            if isinstance(part, nodes.Text) and " First in " in part + " ":
+                meaning.append(nodes.Text((part + " ").partition(" First in ")[0]))
+                break
+            meaning.append(nodes.Text(part.astext()) if isinstance(part, addnodes.pending_xref) else part.deepcopy())
+        for term in item.findall(nodes.term):
+            for name in term.astext().split(", "):
+                if name not in EVERYDAY:
+                    meanings[name] = term["ids"][0], meaning
+
+
+def explain(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Attaches the meaning to the first use of each term in the prose of a chapter."""
+    waiting = dict(app.env.metadata[PAGE].get("meanings", {}))
+    if docname in SKIPPED or not waiting:
+        return
+    for paragraph in list(doctree.findall(nodes.paragraph)):
+        for text in [part for part in paragraph.children if isinstance(part, nodes.Text)]:
+            rest, parts = str(text), []
+            words = "|".join(sorted(map(re.escape, waiting), key=len, reverse=True))
+            while waiting and (found := re.search(rf"\b(?:{words})\b", rest)):
+                target, meaning = waiting.pop(found[0])
+                parts += [nodes.Text(rest[: found.start()]), *_tip(app, docname, found[0], target, meaning)]
+                rest = rest[found.end() :]
+                words = "|".join(sorted(map(re.escape, waiting), key=len, reverse=True))
+            if parts:
+                paragraph.replace(text, [*parts, nodes.Text(rest)])
+
+
+def _tip(app: Sphinx, docname: str, word: str, target: str, meaning: list[nodes.Node]) -> list[nodes.Node]:
+    more = nodes.reference("", "index of terms", internal=True)
+    more["refuri"] = f"{app.builder.get_relative_uri(docname, PAGE)}#{target}"
+    said = [part.deepcopy() for part in meaning]
+    tip = nodes.inline("", "", *said, nodes.Text(" "), more, classes=["tip"], ids=[f"tip-{target}"])
+    opened = nodes.raw("", f'<span class="term" tabindex="0" aria-describedby="tip-{target}">', format="html")
+    return [opened, nodes.Text(word), tip, nodes.raw("", "</span>", format="html")]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Adds both passes."""
+    app.connect("doctree-read", collect)
+    app.connect("doctree-resolved", explain)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,1 @@
+"""What each chapter reads off its artifacts, and the claims that it makes of it."""
