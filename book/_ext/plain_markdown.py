@@ -15,19 +15,19 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.util.nodes import make_refnode
 
-CITED = re.compile(r"\[([^\]]+?)\]\((?:book/)?references\.bib#([\w-]+)\)")
+CITED = re.compile(r"\[([^\]]+?)( \()?(\d{4})\)?\]\(references\.bib#([\w-]+)\)")
 CHECK = re.compile(r"<!-- check: (\S+) (\S+) -->")
 FIELD = """<form class="check" data-answer="{answer}" data-within="{within}">
 <label>Your number: <input type="text" inputmode="decimal" autocomplete="off" size="8"></label>
 <button>Check</button> <output></output></form>"""
 TAG = re.compile(r"\s*\\tag\{([^}]+)\}")
 NUMBERED = re.compile(r"\(([N\d]+\.\d+)\)|\b(Figure|Table) (\d+\.\d+)")
-BOXES = {"Takeaway": "important", "Takeaways": "tip", "Note": "note", "Warning": "warning", "Why": "why"}
+BOXES = {"Takeaway": "important", "Takeaways": "tip", "Note": "note", "Warning": "warning"}
 
 
 def prose(text: str) -> str:
     """Returns Markdown of a notebook or a page with citations and fields as MyST and HTML have them."""
-    text = CITED.sub(lambda m: f"{{cite:{'t' if m[1].endswith(')') else 'alp'}}}`{m[2]}`", text)
+    text = CITED.sub(lambda m: f"{m[1]} ({{cite:year}}`{m[4]}`)" if m[2] else f"{{cite:alp}}`{m[4]}`", text)
     return CHECK.sub(lambda m: FIELD.format(answer=m[1], within=m[2]), text)
 
 
@@ -74,16 +74,15 @@ class Boxes(SphinxTransform):
     def apply(self, **_: Any) -> None:
         """Replaces each by an admonition."""
         for quote in list(self.document.findall(nodes.block_quote)):
-            first = quote[0]
-            if not (isinstance(first, nodes.paragraph) and isinstance(first[0], nodes.strong)):
+            first, bold = quote[0], quote.next_node(nodes.strong)
+            if bold is None or bold.parent is not first or not first.astext().startswith(bold.astext()):
                 continue
-            title, _, rest = first[0].astext().partition(". ")
-            if (name := title.rstrip(".")) not in BOXES:
+            if (name := bold.astext().rstrip(".")) not in BOXES:
                 continue
-            del first[0]
+            del first.children[: first.index(bold) + 1]
             if first.children and isinstance(first[0], nodes.Text):
                 first[0] = nodes.Text(first[0].lstrip())
-            box = nodes.admonition("", nodes.title("", f"{name}: {rest}" if rest else name), classes=[BOXES[name]])
+            box = nodes.admonition("", nodes.title("", name), classes=[BOXES[name]])
             box += quote.children if first.children else quote.children[1:]
             quote.replace_self(box)
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,9 +41,9 @@ def execute(*chapters: str | Path) -> subprocess.CompletedProcess[str]:
     return run("book/execute.py", *chapters)
 
 
-def nbval(path: Path) -> subprocess.CompletedProcess[str]:
+def nbval(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Compares a notebook under the repository's own configuration of pytest."""
-    return run("-m", "pytest", "-c", "pyproject.toml", "-p", "no:cacheprovider", "--nbval", path)
+    return run("-m", "pytest", "-c", "pyproject.toml", "-p", "no:cacheprovider", "--nbval", *options, path)
 
 
 @pytest.fixture
@@ -91,6 +92,31 @@ def test_a_wrong_stored_output_fails_and_the_right_one_passes(small: Path):
     wrong = nbval(small)
     assert wrong.returncode == 1
     assert "1 failed" in wrong.stdout
+
+
+def alter_a_number(notebook: NotebookNode) -> int:
+    """Changes the first decimal that a cell prints or has in a table, and returns the position of the cell."""
+    for position, cell in enumerate(code_cells(notebook)):
+        for output in cell.outputs:
+            place, name = (output, "text") if "text" in output else (output.data, "text/plain")
+            text = place[name]
+            if output.output_type == "stream" or text.startswith("|"):
+                place[name] = re.sub(r"(\d\.)(\d)", lambda m: f"{m[1]}{(int(m[2]) + 1) % 10}", text, count=1)
+            if place[name] != text:
+                return position
+    raise AssertionError("no cell shows a number")
+
+
+@pytest.mark.slow
+def test_an_altered_number_fails_in_every_chapter(chapter: NotebookNode, tmp_path: Path):
+    position = alter_a_number(chapter)
+    path = tmp_path / "00_altered.ipynb"
+    nbformat.write(chapter, path)
+    shutil.copy(ROOT / "book/conftest.py", tmp_path)
+    result = nbval(path, "-x")
+    assert result.returncode == 1
+    passed = f", {position} passed" if position else ""
+    assert f" 1 failed{passed} in " in result.stdout
 
 
 def test_execution_names_the_cell_that_fails_and_keeps_the_file(small: Path):

@@ -226,6 +226,90 @@ def test_page(html: Path, tab: sync_api.Page, width: int, troubles: list[str], n
     assert set(papers) <= {"rgb(255, 255, 255)"}, "black lettering on transparent ground does not show in the dark"
 
 
+# What is wider than the column that it stands in, unless it scrolls inside itself on a phone; and what is cut off.
+WIDER = """phone => {
+  const column = document.querySelector("article").getBoundingClientRect().right + 1;
+  const scrolls = element => element.closest("figure, .pst-scrollable-table-container, pre, .math") !== null;
+  return [...document.querySelectorAll("article *:not(mjx-assistive-mml, mjx-assistive-mml *, .tip, .tip *)")]
+    .filter(element => element.getBoundingClientRect().right > column && !(phone && scrolls(element)))
+    .map(element => `${element.tagName} ${element.className} ${element.textContent.trim().slice(0, 40)}`);
+}"""
+CUT = """() => [...document.querySelectorAll("article :is(pre, table, figure, .pst-scrollable-table-container)")]
+  .filter(element => element.scrollWidth > element.clientWidth + 1).map(element => element.textContent.slice(0, 60))"""
+CHAPTERS = [name for name in PAGES if (ROOT / f"{name}.ipynb").exists()]
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_opens_with_its_question_and_the_figure_that_answers_it(html: Path, tab: sync_api.Page, name: str):
+    for width, height in ((1280, 800), (390, 844)):
+        tab.set_viewport_size({"width": width, "height": height})
+        tab.goto((html / f"{name}.html").as_uri())
+        tab.wait_for_function("window.MathJax?.startup?.promise")
+        tab.evaluate("MathJax.startup.promise")
+        figure = tab.locator("article figure").first
+        box = figure.locator("img").first.bounding_box()
+        assert box
+        assert box["y"] + box["height"] <= height, f"the first figure ends below a screen of {width}x{height}"
+        assert tab.locator("article strong", has_text="?").first.bounding_box()["y"] < box["y"]  # pyright: ignore
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_is_wider_than_its_column_or_cut_off(html: Path, tab: sync_api.Page, width: int, name: str):
+    tab.set_viewport_size({"width": width, "height": 844})
+    tab.goto((html / f"{name}.html").as_uri())
+    tab.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert tab.evaluate(WIDER, width == WIDTHS["phone"]) == []
+    if width == WIDTHS["desktop"]:
+        assert tab.evaluate(CUT) == []
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_every_figure_of_a_chapter_has_a_number_a_caption_and_a_description(html: Path, tab: sync_api.Page, name: str):
+    tab.goto((html / f"{name}.html").as_uri())
+    pictures = tab.locator("article div.cell_output img")
+    figures = tab.locator("article figure.chapter-figure")
+    assert pictures.count() == figures.count() > 0
+    for at, figure in enumerate(figures.all(), 1):
+        number = f"{int(name.removeprefix('book/')[:2])}.{at}"
+        assert figure.locator("figcaption").inner_text().startswith(f"Figure {number}.")
+        assert figure.locator("img").get_attribute("alt")
+    heads = tab.locator("article th").evaluate_all("all => all.map(head => head.scope)")
+    assert set(heads) <= {"col"}
+
+
+def test_a_term_explains_itself_on_hover_and_by_keyboard(html: Path, tab: sync_api.Page):
+    tab.goto((html / "book/04_equilibrium.html").as_uri())
+    term = tab.locator("article .term").first
+    tip = term.locator(".tip")
+    sync_api.expect(tip).to_be_hidden()
+    term.hover()
+    sync_api.expect(tip).to_be_visible()
+    tab.mouse.move(0, 0)
+    sync_api.expect(tip).to_be_hidden()
+    term.focus()
+    sync_api.expect(tip).to_be_visible()
+    assert tip.locator("a").get_attribute("href").startswith("terms.html#term-")  # pyright: ignore
+
+
+def test_answers_and_numbers_can_be_tried_by_keyboard(html: Path, tab: sync_api.Page):
+    tab.goto((html / "book/04_equilibrium.html").as_uri())
+    answer = tab.locator("article details:not(.set-up):not(.hide) > summary").first
+    answer.focus()
+    tab.keyboard.press("Enter")
+    assert answer.evaluate("summary => summary.parentElement.open")
+    field = tab.locator("form.check").first
+    right, within = (float(field.get_attribute(f"data-{name}") or "") for name in ("answer", "within"))
+    for given, said in (
+        (right + 3 * within, "less"),
+        (right - 3 * within, "more"),
+        (right, "Right"),
+        ("x", "A number"),
+    ):
+        field.locator("input").fill(str(given))
+        tab.keyboard.press("Enter")
+        assert said in field.locator("output").inner_text()
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_links_of_a_page_lead_on_and_to_the_repository(html: Path, name: str):
     """Read from the file: that each page opens is tested above."""

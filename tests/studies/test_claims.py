@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from studies import tables
 from studies.claims import (
     STATED,
     Claim,
@@ -15,6 +16,7 @@ from studies.claims import (
     claim_table,
     gaps,
     heading,
+    keep,
     load_claims,
     notebook,
     overall,
@@ -68,6 +70,21 @@ def test_claims_are_saved_for_their_chapter(place: Path):
     path = save_claims(9, [Claim(**FOUND)])
     assert path == place / "data/claims/09.json"
     assert json.loads(path.read_text()) == [{**FOUND, "ours": 0.3333}]
+
+
+def test_claims_are_kept_and_shown_beside_what_was_published(place: Path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(tables, "display", lambda bundle, raw: shown.append(bundle["text/markdown"]))
+    keep(9, [Claim(**FOUND), Claim(**{**FOUND, "claim": "T1"})])
+    assert len(load_claims()) == 2
+    _, _, first, second = shown[0].splitlines()
+    assert [cell.strip() for cell in first.split("|")[1:-1]] == [
+        "does best (C8)",
+        STATED["C8"].published,
+        "**0.333** [0.25, 0.5] share; grid, 10 seeds",
+        "differs",
+    ]
+    assert "| not there " in second
 
 
 @pytest.mark.parametrize("folder", ["/proc/self/claims", "a file"])
