@@ -54,25 +54,27 @@ def use_style() -> None:
 def show(number: str, caption: str, figure: Figure | None = None) -> None:
     """Show a figure, the current one if None, above 'Figure `number`. `caption`', which is Markdown, and close it.
 
-    Lines are SVG, pictures PNG at twice the screen's resolution, as are drawings of more than `LARGEST` bytes. What
-    the figure looks like stands in its cell's metadata, for readers who don't see it.
+    It is a PNG at twice the screen's resolution and, where it is lines of at most `LARGEST` bytes, SVG as well: pages
+    take that, notebooks that nobody has run yet may not. What it looks like stands in its cell's metadata, for readers
+    who don't see it.
     """
     figure = figure or plt.gcf()
-    with io.BytesIO() as drawn:
-        if not any(axes.images for axes in figure.axes):
-            figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
-        if 0 < drawn.tell() <= LARGEST:
-            picture = {"image/svg+xml": drawn.getvalue().decode()}
-        else:
-            drawn.seek(0)
-            drawn.truncate()
-            figure.savefig(drawn, format="png", dpi=2 * 96, metadata={"Software": None})
-            picture = {"image/png": base64.b64encode(drawn.getvalue()).decode()}
+    picture = {"image/png": base64.b64encode(_drawn(figure, "png", dpi=2 * 96, metadata={"Software": None})).decode()}
+    if not any(axes.images for axes in figure.axes):
+        lines = _drawn(figure, "svg", metadata={"Date": None, "Creator": None})
+        if len(lines) <= LARGEST:
+            picture["image/svg+xml"] = lines.decode()
     width = round(figure.get_figwidth() * 96)
     plt.close(figure)
-    sizes = {mime: {"width": width} for mime in picture if mime == "image/png"}
-    display({**picture, "text/plain": f"<Figure {number}>"}, metadata=sizes, raw=True)
+    bundle = {**picture, "text/plain": f"<Figure {number}>"}
+    display(bundle, metadata={"image/png": {"width": width}}, raw=True)
     show_caption(number, caption)
+
+
+def _drawn(figure: Figure, kind: str, **options: Any) -> bytes:
+    with io.BytesIO() as file:
+        figure.savefig(file, format=kind, **options)
+        return file.getvalue()
 
 
 def show_caption(number: str, caption: str) -> None:

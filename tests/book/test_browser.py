@@ -26,6 +26,7 @@ THEMES = ("light", "dark")
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part["chapters"])]
+CHAPTERS = [name for name in PAGES if (ROOT / f"{name}.ipynb").exists()]
 OTHERS = ["search", "genindex", "py-modindex", "_modules/began/losses"]  # made by Sphinx
 ARTICLE = ":is(article, .bd-search-container)"
 REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
@@ -69,6 +70,18 @@ STATE = """async knob => {
   const spoken = knob.querySelector("input").getAttribute("aria-valuetext");
   return [spoken, knob.querySelector("output").innerText, picture.naturalWidth, picture.src.slice(-60)];
 }"""
+
+
+# What is wider than the column that it stands in, unless it scrolls inside itself on a phone; and what is cut off.
+WIDER = """phone => {
+  const column = document.querySelector("article").getBoundingClientRect().right + 1;
+  const scrolls = element => element.closest("figure, .pst-scrollable-table-container, pre, .math") !== null;
+  return [...document.querySelectorAll("article *:not(mjx-assistive-mml, mjx-assistive-mml *, .tip, .tip *)")]
+    .filter(element => element.getBoundingClientRect().right > column && !(phone && scrolls(element)))
+    .map(element => `${element.tagName} ${element.className} ${element.textContent.trim().slice(0, 40)}`);
+}"""
+CUT = """() => [...document.querySelectorAll("article :is(pre, table, figure, .pst-scrollable-table-container)")]
+  .filter(element => element.scrollWidth > element.clientWidth + 1).map(element => element.textContent.slice(0, 60))"""
 
 
 class Loaded(HTMLParser):
@@ -203,6 +216,10 @@ def test_page(html: Path, tab: sync_api.Page, width: int, troubles: list[str], n
     overflow = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert overflow <= 0, f"the page is {overflow} pixels wider than the screen"
 
+    if name not in OTHERS:
+        assert tab.evaluate(WIDER, width == WIDTHS["phone"]) == []
+        assert width == WIDTHS["phone"] or tab.evaluate(CUT) == []
+
     levels = tab.locator(f"{ARTICLE} :is(h1, h2, h3, h4, h5, h6)").evaluate_all(
         "all => all.map(heading => +heading.tagName[1])"
     )
@@ -217,6 +234,13 @@ def test_page(html: Path, tab: sync_api.Page, width: int, troubles: list[str], n
         assert whole, f"{source} is broken"
         assert alt, f"{source} has no alt text"
         assert not source.endswith(alt), f"the alt text of {source} is its address"
+    if name in CHAPTERS:
+        captions = tab.locator("article figure.chapter-figure:has(img) > figcaption").all_inner_texts()
+        numbers = [f"{int(name.removeprefix('book/')[:2])}.{at}" for at in range(1, len(captions) + 1)]
+        assert [caption.split(". ")[0] for caption in captions] == [f"Figure {number}" for number in numbers]
+        assert len(captions) == tab.locator("article div.cell_output img").count()
+    heads = tab.locator("article th").evaluate_all("all => all.map(head => head.scope)")
+    assert set(heads) <= {"col"}
 
     for theme in THEMES:  # as the reader's system is set
         tab.emulate_media(color_scheme=theme)
@@ -224,19 +248,6 @@ def test_page(html: Path, tab: sync_api.Page, width: int, troubles: list[str], n
         assert tab.evaluate(PALE) == {}, theme
     papers = tab.locator(f"{ARTICLE} img").evaluate_all("all => all.map(i => getComputedStyle(i).backgroundColor)")
     assert set(papers) <= {"rgb(255, 255, 255)"}, "black lettering on transparent ground does not show in the dark"
-
-
-# What is wider than the column that it stands in, unless it scrolls inside itself on a phone; and what is cut off.
-WIDER = """phone => {
-  const column = document.querySelector("article").getBoundingClientRect().right + 1;
-  const scrolls = element => element.closest("figure, .pst-scrollable-table-container, pre, .math") !== null;
-  return [...document.querySelectorAll("article *:not(mjx-assistive-mml, mjx-assistive-mml *, .tip, .tip *)")]
-    .filter(element => element.getBoundingClientRect().right > column && !(phone && scrolls(element)))
-    .map(element => `${element.tagName} ${element.className} ${element.textContent.trim().slice(0, 40)}`);
-}"""
-CUT = """() => [...document.querySelectorAll("article :is(pre, table, figure, .pst-scrollable-table-container)")]
-  .filter(element => element.scrollWidth > element.clientWidth + 1).map(element => element.textContent.slice(0, 60))"""
-CHAPTERS = [name for name in PAGES if (ROOT / f"{name}.ipynb").exists()]
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -251,30 +262,6 @@ def test_a_chapter_opens_with_its_question_and_the_figure_that_answers_it(html: 
         assert box
         assert box["y"] + box["height"] <= height, f"the first figure ends below a screen of {width}x{height}"
         assert tab.locator("article strong", has_text="?").first.bounding_box()["y"] < box["y"]  # pyright: ignore
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_nothing_is_wider_than_its_column_or_cut_off(html: Path, tab: sync_api.Page, width: int, name: str):
-    tab.set_viewport_size({"width": width, "height": 844})
-    tab.goto((html / f"{name}.html").as_uri())
-    tab.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-    assert tab.evaluate(WIDER, width == WIDTHS["phone"]) == []
-    if width == WIDTHS["desktop"]:
-        assert tab.evaluate(CUT) == []
-
-
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_every_figure_of_a_chapter_has_a_number_a_caption_and_a_description(html: Path, tab: sync_api.Page, name: str):
-    tab.goto((html / f"{name}.html").as_uri())
-    pictures = tab.locator("article div.cell_output img")
-    figures = tab.locator("article figure.chapter-figure")
-    assert pictures.count() == figures.count() > 0
-    for at, figure in enumerate(figures.all(), 1):
-        number = f"{int(name.removeprefix('book/')[:2])}.{at}"
-        assert figure.locator("figcaption").inner_text().startswith(f"Figure {number}.")
-        assert figure.locator("img").get_attribute("alt")
-    heads = tab.locator("article th").evaluate_all("all => all.map(head => head.scope)")
-    assert set(heads) <= {"col"}
 
 
 def test_a_term_explains_itself_on_hover_and_by_keyboard(html: Path, tab: sync_api.Page):

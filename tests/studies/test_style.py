@@ -64,11 +64,11 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     return bundles
 
 
-def test_lines_are_shown_as_a_drawing_above_their_number_and_caption(shown: list[dict]):
+def test_lines_are_shown_as_a_drawing_and_a_picture_above_their_number_and_caption(shown: list[dict]):
     plt.plot([0, 1])
     style.show("4.2", "A line for $k$.")
     figure, caption = shown
-    assert figure.keys() == {"image/svg+xml", "text/plain"}
+    assert figure.keys() == {"image/png", "image/svg+xml", "text/plain"}
     assert figure["image/svg+xml"].startswith("<?xml")
     assert figure["text/plain"] == "<Figure 4.2>"
     assert caption["text/markdown"] == caption["text/plain"] == "**Figure 4.2.** A line for $k$."
