@@ -9,7 +9,10 @@ from sphinx.application import Sphinx
 
 PAGE = "book/terms"
 SKIPPED = {PAGE, "book/notation", "book/api", "book/studies_api", "book/bibliography", "book/intro"}
-EVERYDAY = {"arrow", "cells", "code", "critic", "cube", "floor", "focus", "interval", "mode", "noise", "precision"}
+EVERYDAY = {  # words that chapters also use as everybody does
+    *("arrow", "cells", "code", "critic", "cube", "density", "floor", "focus", "gain", "interval", "margin", "mode"),
+    *("noise", "precision", "quality", "spread", "stable", "verdict"),
+}
 
 
 def collect(app: Sphinx, doctree: nodes.document) -> None:
