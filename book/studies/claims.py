@@ -67,7 +67,8 @@ class Claim:
     """One claim: what the paper says, what was measured, and between which 95 % bounds.
 
     `claim` is its id in the book, `paper` the published figure in words, `data` what it was measured on, `section`
-    where to read of it. Raises ValueError for an unknown verdict and for a number outside its own bounds.
+    where to read of it; `null` is the same measure, with its bounds, of something that can't have the property. Raises
+    ValueError for an unknown verdict and for a number outside its own bounds.
     """
 
     claim: str
@@ -80,13 +81,20 @@ class Claim:
     data: str
     verdict: Verdict
     section: str
+    null: float | None = None
+    null_low: float | None = None
+    null_high: float | None = None
 
     def __post_init__(self) -> None:
         """Check the verdict and the bounds."""
         if self.verdict not in get_args(Verdict):
             raise ValueError(f"verdict must be one of {', '.join(get_args(Verdict))}, got {self.verdict!r}")
-        if not self.low <= self.ours <= self.high or not math.isfinite(self.high - self.low):
-            raise ValueError(f"ours must lie in [low, high] = [{self.low}, {self.high}], got {self.ours}")
+        for name, number, low, high in (
+            ("ours", self.ours, self.low, self.high),
+            ("null", self.null or 0, self.null_low or 0, self.null_high or 0),
+        ):
+            if not low <= number <= high or not math.isfinite(high - low):
+                raise ValueError(f"{name} must lie in [low, high] = [{low}, {high}], got {number}")
 
 
 class Entry(NamedTuple):
@@ -112,8 +120,12 @@ def save_claims(chapter: int, claims: Sequence[Claim]) -> Path:
     Where it can't be written, a line in the log says so, and what is there stays: the chapter is read all the same.
     """
     lines = [
-        {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in line.items()}
-        for line in map(dataclasses.asdict, claims)
+        {
+            name: float(f"{value:.4g}") if isinstance(value, float) else value
+            for name, value in dataclasses.asdict(claim).items()
+            if value is not None
+        }
+        for claim in claims
     ]
     path = claims_folder() / f"{chapter:02}.json"
     try:
@@ -125,22 +137,29 @@ def save_claims(chapter: int, claims: Sequence[Claim]) -> Path:
 
 
 def keep(chapter: int, claims: Sequence[Claim]) -> None:
-    """Save the claims of a chapter, and show them beside what the papers say."""
+    """Save the claims of a chapter, and show them beside what the papers say, and their nulls if they have any."""
     save_claims(chapter, claims)
-    show_table(
-        {
-            "claim": [f"{plain(claim.paper)} ({claim.claim})" for claim in claims],
-            "published": [
-                plain(STATED[claim.claim].published) if claim.claim in STATED else "not there" for claim in claims
-            ],
-            "here, with 95 %": [
-                f"**{shown(claim.ours)}** [{shown(claim.low)}, {shown(claim.high)}] {plain(claim.unit)}; "
-                f"{plain(claim.data)}, {claim.seeds} seeds"
-                for claim in claims
-            ],
-            "verdict": [claim.verdict for claim in claims],
-        }
-    )
+    columns = {
+        "claim": [f"{plain(claim.paper)} ({claim.claim})" for claim in claims],
+        "published": [plain(STATED[claim.claim].published) if claim.claim in STATED else "" for claim in claims],
+        "here, with 95 %": [
+            f"{_number(claim.ours, claim.low, claim.high)} {plain(claim.unit)}; {plain(claim.data)}, "
+            f"{claim.seeds} seeds"
+            for claim in claims
+        ],
+        "null": [_number(claim.null, claim.null_low, claim.null_high) for claim in claims],
+        "verdict": [claim.verdict for claim in claims],
+    }
+    if not any(columns["null"]):
+        del columns["null"]
+    show_table(columns)
+
+
+def _number(mean: float | None, low: float | None, high: float | None) -> str:
+    """Return a number with its bounds in Markdown, nothing where there is none."""
+    if mean is None or low is None or high is None:
+        return ""
+    return f"**{shown(mean)}** [{shown(low)}, {shown(high)}]"
 
 
 def load_claims(folder: Path | None = None) -> list[Entry]:
@@ -222,7 +241,7 @@ def claim_table(entries: Iterable[Entry]) -> str:
     for entry in entries:
         claim = entry.claim
         where = f"[{entry.chapter}, {heading(entry.chapter, claim.section)}]({entry.link})"
-        number = f"**{shown(claim.ours)}** [{shown(claim.low)}, {shown(claim.high)}]"
+        number = _number(claim.ours, claim.low, claim.high)
         cells = (
             f"{plain(claim.paper)}: {where}",
             f"{number} {plain(claim.unit)}; {plain(claim.data)}, n\u00a0=\u00a0{claim.seeds}",

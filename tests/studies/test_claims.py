@@ -72,19 +72,21 @@ def test_claims_are_saved_for_their_chapter(place: Path):
     assert json.loads(path.read_text()) == [{**FOUND, "ours": 0.3333}]
 
 
+def cells_of(table: str, line: int) -> list[str]:
+    return [cell.strip() for cell in table.splitlines()[line].split("|")[1:-1]]
+
+
 def test_claims_are_kept_and_shown_beside_what_was_published(place: Path, monkeypatch):
     shown = []
     monkeypatch.setattr(tables, "display", lambda bundle, raw: shown.append(bundle["text/markdown"]))
-    keep(9, [Claim(**FOUND), Claim(**{**FOUND, "claim": "T1"})])
-    assert len(load_claims()) == 2
-    _, _, first, second = shown[0].splitlines()
-    assert [cell.strip() for cell in first.split("|")[1:-1]] == [
-        "does best (C8)",
-        STATED["C8"].published,
-        "**0.333** [0.25, 0.5] share; grid, 10 seeds",
-        "differs",
-    ]
-    assert "| not there " in second
+    line = ["does best (C8)", STATED["C8"].published, "**0.333** [0.25, 0.5] share; grid, 10 seeds", "differs"]
+    keep(9, [Claim(**FOUND)])
+    assert cells_of(shown[0], 2) == line
+    null = {"null": 0.1, "null_low": 0.0, "null_high": 0.2}
+    keep(9, [Claim(**FOUND), Claim(**{**FOUND, "claim": "T1", **null})])
+    assert cells_of(shown[1], 2) == [*line[:3], "", line[3]]
+    assert cells_of(shown[1], 3)[1:4:2] == ["", "**0.1** [0, 0.2]"]
+    assert [claim.null for _, claim in load_claims()] == [None, 0.1]
 
 
 @pytest.mark.parametrize("folder", ["/proc/self/claims", "a file"])
@@ -104,6 +106,7 @@ def test_claims_that_can_not_be_kept_are_said_and_do_not_stop_a_chapter(place: P
         ({"verdict": "proved"}, "verdict must be one of reproduced, differs, not reproduced, open, got 'proved'"),
         ({"low": 0.4}, r"ours must lie in \[low, high\] = \[0.4, 0.5\], got 0.33"),
         ({"ours": float("nan")}, "got nan"),
+        ({"null": 0.5, "null_low": 0.6, "null_high": 0.7}, r"null must lie in \[low, high\] = \[0.6, 0.7\], got 0.5"),
         ({"high": float("inf")}, "0.25, inf"),
     ],
 )
@@ -117,7 +120,8 @@ def test_what_was_saved_is_read_in_the_order_of_the_chapters(place: Path):
     save_claims(4, [Claim(**FOUND), Claim(**{**FOUND, "ours": 0.5})])
     entries = load_claims()
     assert [entry.chapter for entry in entries] == [4, 4, 10]
-    assert dataclasses.asdict(entries[0].claim) == {**FOUND, "ours": 0.3333}
+    known = {name: value for name, value in dataclasses.asdict(entries[0].claim).items() if value is not None}
+    assert known == {**FOUND, "ours": 0.3333}
     assert load_claims(place / "book") == []
 
 
