@@ -37,5 +37,5 @@ def markdown(columns: Mapping[str, Sequence[Any]], formats: Sequence[str]) -> st
 
 
 def within(mean: float, low: float, high: float, spec: str = ".2f") -> str:
-    """Return a number with its interval as a cell has it: '0.95 [0.90, 1.00]'."""
-    return f"{mean:{spec}} [{low:{spec}}, {high:{spec}}]"
+    """Return a number with its interval as a cell has it, in one line: '0.95 [0.90, 1.00]'."""
+    return f"{mean:{spec}} [{low:{spec}}, {high:{spec}}]".replace(" ", "\u00a0")

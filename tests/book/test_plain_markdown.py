@@ -105,7 +105,8 @@ def test_citations_read_as_the_bibliography_has_them(chapter: NotebookNode):
 
 def test_code_and_what_it_prints_fit_a_page(chapter: NotebookNode):
     for cell in code(chapter):
-        assert [line for line in cell.source.splitlines() if len(line) > 72] == []
+        lines = [line for line in cell.source.splitlines() if "!git clone" not in line]  # an address has no end
+        assert [line for line in lines if len(line) > 72] == []
         for output in cell.outputs:
             assert [line for line in output.get("text", "").splitlines() if len(line) > 80] == []
 
@@ -143,7 +144,7 @@ def test_exercises_can_be_checked_by_oneself(chapter: NotebookNode):
 
 def test_bookkeeping_is_one_folded_call(chapter: NotebookNode):
     for cell in code(chapter):
-        tree = ast.parse(re.sub(r"^[!%].*", "pass", cell.source, flags=re.MULTILINE).replace("    !", "    pass #"))
+        tree = ast.parse(re.sub(r"^( *)[!%].*", r"\1pass", cell.source, flags=re.MULTILINE))
         names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         assert "Claim" not in names, "claims are made in studies.readings"
         if "keep" in names or "save_claims" in names:
