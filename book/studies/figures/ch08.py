@@ -55,7 +55,7 @@ def show_errors(panels: Mapping[str, Sequence[Row]]) -> Figure:
         Line2D([], [], color="#8c8c8c", linestyle=":", label="the mean picture"),
         Line2D([], [], color="#8c8c8c", linestyle="-.", label="$D(x)$"),
     ]
-    figure.legend(handles=lines, loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(handles=lines, loc="outside upper center", ncols=3, fontsize=8)
     return figure
 
 
@@ -113,7 +113,7 @@ def show_pairs(
         ticks = [3 * place + end for place in range(len(models)) for end in (0, 1)]
         axes.margins(y=0.1)
         axes.set(title=title, xticks=ticks, xlim=(-0.6, ticks[-1] + 0.6), ylim=(0, None))
-        axes.set_xticklabels(kinds * len(models), fontsize=8)
+        axes.set_xticklabels(kinds * len(models), fontsize=8, rotation=30)
     lines = [
         Line2D([], [], color=COLOURS[name], marker=MARKERS[name], label=name) for name in next(iter(panels.values()))
     ]

@@ -17,6 +17,7 @@ Runs = Mapping[tuple[str, str], Sequence[Row]]  # by data and model, a row a see
 Columns = dict[str, list[Any]]
 NAMES = {"faces": "rendered faces", "photographs": "photographs (UTKFace, 12 000 adults)"}
 MODELS = ("BEGAN", "BEGAN-CS")
+SIDES = [f"{model}, {data}" for data in NAMES for model in MODELS]
 BOTH = [(data, model) for data in NAMES for model in MODELS]
 WALKS = {
     "pixels": "pixels",
@@ -96,15 +97,20 @@ def ends_apart(rows: Sequence[Row]) -> list[float]:
 
 def costs(runs: Runs) -> Columns:
     """Return what a search takes, and what is left to gain of it."""
-    names = ("pictures", "model", "10 000 iterations, s", "in one shots", "gained after 1 000", "by 3 restarts more")
-    lines = []
-    for key in BOTH:
-        rows = runs[key]
-        seconds = [10_000 * one for one in each(rows, "errors", "seconds", "iteration")]
-        gains = (told(values, ".1%") for values in (still_to_gain(rows), restarts_gain(rows)))
-        largest = told(each(rows, "errors", "random", "largest"), ".1f")
-        lines.append((*key, told(seconds, ".0f"), told(one_shots(rows), ".0f"), *gains, largest))
-    return _table((*names, "largest $\\lvert z_i \\rvert$"), lines)
+    rows = [runs[key] for key in BOTH]
+    measured = {
+        "time of 10 000 iterations, s": (lambda some: [10_000 * s for s in _seconds(some)], ".0f"),
+        "that over the time of one shot": (one_shots, ".0f"),
+        "gained after 1 000": (still_to_gain, ".1%"),
+        "gained by three restarts": (restarts_gain, ".1%"),
+        "largest $\\lvert z_i \\rvert$": (lambda some: each(some, "errors", "random", "largest"), ".1f"),
+    }
+    lines = [(name, *(told(found(some), spec) for some in rows)) for name, (found, spec) in measured.items()]
+    return _table(("a search", *SIDES), lines)
+
+
+def _seconds(rows: Sequence[Row]) -> list[float]:
+    return each(rows, "errors", "seconds", "iteration")
 
 
 def worth(way: Mapping[str, Sequence[float]], error: float) -> float:
@@ -114,16 +120,22 @@ def worth(way: Mapping[str, Sequence[float]], error: float) -> float:
 
 def leads(runs: Runs) -> Columns:
     """Return what Enc(x) is worth, in iterations from a random code: as it is, and as the start of a search."""
-    lines = []
-    for key in BOTH:
-        found = each(runs[key], "errors")
-        ends = [dict(zip(one["encoded"]["iterations"], one["encoded"]["error"], strict=True)) for one in found]
-        ahead = [[worth(one["random"], end[at]) for one, end in zip(found, ends, strict=True)] for at in (10, 100)]
-        nearer = sum(one["one_shot"] < one["mean"] for one in found)
-        of = f"{nearer} of {len(found)}"
-        lines.append((*key, of, told(each(found, "overtaken"), ".1f"), *(told(values, ".0f") for values in ahead)))
-    starts = (f"{at} from $\\mathrm{{Enc}}(x)$" for at in (10, 100))
-    return _table(("pictures", "model", "nearer than the mean", "one shot", *starts), lines)
+    found = [each(runs[key], "errors") for key in BOTH]
+
+    def ahead(rows: Sequence[Row], at: int) -> list[float]:
+        ends = [dict(zip(row["encoded"]["iterations"], row["encoded"]["error"], strict=True))[at] for row in rows]
+        return [worth(row["random"], end) for row, end in zip(rows, ends, strict=True)]
+
+    nearer = [f"{sum(row['one_shot'] < row['mean'] for row in rows)} of {len(rows)}" for rows in found]
+    lines = [
+        ("networks nearer than the mean picture", *nearer),
+        ("worth of the one shot", *(told(each(rows, "overtaken"), ".1f") for rows in found)),
+        *(
+            (f"worth of {at} from $\\mathrm{{Enc}}(x)$", *(told(ahead(rows, at), ".0f") for rows in found))
+            for at in (10, 100)
+        ),
+    ]
+    return _table(("iterations", *SIDES), lines)
 
 
 def halves_kept(rows: Sequence[Row], way: str) -> list[int]:
@@ -136,19 +148,18 @@ def walked(runs: Runs, data: str, walk: str, name: str) -> list[float]:
     return [value for model in MODELS for value in each(runs[data, model], "paths", WALKS[walk], name)]
 
 
-def walks(runs: Runs) -> Columns:
-    """Return how smooth walks are; the distance to the nearest face is known on rendered faces alone."""
-    specs = {
-        "faces": {"step": ".2f", "sharpness": ".2f", "nearest_middle": ".3f", "nearest_ends": ".3f"},
-        "photographs": {"step": ".2f", "sharpness": ".2f", "nearest_middle": "", "nearest_ends": ""},
-    }
-    lines = [
-        (data, walk, *(told(walked(runs, data, walk, name), spec) if spec else None for name, spec in of.items()))
-        for data, of in specs.items()
-        for walk in WALKS
-    ]
-    titles = ("step", "sharpness", "nearest face, half-way", "nearest face, ends")
-    return _table(("pictures", "walk", *titles), lines)
+def evenness(runs: Runs) -> Columns:
+    """Return the steps of walks, and what sharpness they keep half-way."""
+    measured = [(name, data) for data in NAMES for name in ("step", "sharpness")]
+    lines = [(walk, *(told(walked(runs, data, walk, name), ".2f") for name, data in measured)) for walk in WALKS]
+    return _table(("walk", *(f"{name}, {data}" for name, data in measured)), lines)
+
+
+def nearness(runs: Runs) -> Columns:
+    """Return how far walks are from the nearest face that can be drawn, on rendered faces."""
+    names = ("nearest_middle", "nearest_ends")
+    lines = [(walk, *(told(walked(runs, "faces", walk, name)) for name in names)) for walk in WALKS]
+    return _table(("walk", "nearest face, half-way", "nearest face, ends"), lines)
 
 
 def by_attribute(effects: Tensor, columns: Sequence[str]) -> tuple[Tensor, list[str]]:
@@ -205,13 +216,12 @@ def score_table(runs: Runs) -> Columns:
 
 def sweeps(runs: Runs) -> Columns:
     """Return how far codes agree on what a direction does, and how far from a face its end is."""
-    rows = [each(runs["faces", model], "sweeps") for model in MODELS]
-    table: Columns = {"model": list(MODELS)}
-    table |= {
-        f"agreement, {title}": [told(each(some, f"{kind}, 5", "agreement")) for some in rows]
-        for title, kind in zip(("dimensions", "random directions"), KINDS, strict=True)
-    }
-    return table | {f"nearest face at {v}": [told(each(some, f"nearest, {v}")) for some in rows] for v in (0, 1, 3, 5)}
+    names = {"agreement of codes, dimensions": ("axes, 5", "agreement")}
+    names |= {"agreement, random directions": ("turned, 5", "agreement")}
+    names |= {f"nearest face, one number at {v}": (f"nearest, {v}",) for v in (1, 3, 5)}
+    names |= {"nearest face, as drawn": ("nearest, 0",)}
+    found = [each(runs["faces", model], "sweeps") for model in MODELS]
+    return _table(("sweeps", *MODELS), [(name, *(told(each(r, *path)) for r in found)) for name, path in names.items()])
 
 
 def added(runs: Runs) -> Columns:
