@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from studies.figures.ch08 import STARTS, show_effects, show_errors, show_kept, show_moves, show_pairs
+from began.images.pixels import to_pixels
+from studies.figures.ch08 import (
+    ONE_SHOT,
+    STARTS,
+    show_effects,
+    show_errors,
+    show_kept,
+    show_moves,
+    show_pairs,
+    show_plane,
+)
 from studies.inversions import load_inversions, load_left
 from studies.statistics import interval
 
@@ -21,8 +31,8 @@ def test_errors_fall_along_the_curves_and_the_one_shot_stands_at_its_time(check_
         errors = torch.tensor([row["errors"][way]["error"] for row in rows])
         assert shown.runs(time, errors) == {style["label"]}
     at_once = [row["errors"]["one_shot"] for row in rows]
-    assert shown.curve([shot] * len(rows), at_once).name == "one shot, G(Enc(x))"
-    for key, name in (("mean", "the mean picture"), ("autoencoder", "D(x)")):
+    assert shown.curve([shot] * len(rows), at_once).name == ONE_SHOT["label"]
+    for key, name in (("mean", "the mean picture"), ("autoencoder", "$D(x)$")):
         assert shown.level(np.mean([row["errors"][key] for row in rows])).name == name
 
 
@@ -57,6 +67,17 @@ def test_pairs_are_joined_under_the_name_of_their_model(check_figure):
         ends = [(series.points[:, 1].tolist(), series.name) for series in panel.series]
         assert ends == [([1, 3], "BEGAN"), ([2, 4], "BEGAN"), ([0.5, 0.25], "BEGAN-CS")]
         assert panel.ticks == ["axes", "turned"] * 2
+
+
+def test_a_plane_has_its_values_beside_its_pictures(check_figure):
+    values = [-1.0, 0.0, 2.0]
+    images = torch.linspace(-1, 1, 9).view(9, 1, 1, 1).expand(9, 3, 4, 4)
+    panel = check_figure(show_plane(images, values, ("down", "right")))[0]
+    drawn = np.asarray(panel.axes.images[0].get_array())[..., 0]
+    places = [round(place) for place in panel.axes.get_xticks()]
+    assert drawn[np.ix_(places, places)].ravel().tolist() == to_pixels(images)[:, 0, 0, 0].tolist()
+    assert panel.ticks == ["-1", "0", "2"]
+    assert (panel.axes.get_ylabel(), panel.axes.get_xlabel()) == ("down", "right")
 
 
 def test_moves_have_a_mark_for_each_attribute_and_seed(check_figure):

@@ -45,7 +45,7 @@ def show_gamma(gamma: float, blocks: Sequence[Tensor], panel: TradeOff, *, colum
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.5), width_ratios=[1.75, 1])
     show_images(torch.cat([block[:columns] for block in blocks]), columns=columns, axes=left)
-    left.set_title(f"gamma = {gamma:g}, a row for each seed")
+    left.set_title(f"$\\gamma = {gamma:g}$, a row for each seed")
     _trade_off(right, panel, gamma_colours(by_gamma(panel.rows)), at=gamma)
     return figure
 
@@ -93,10 +93,10 @@ def show_measures(
             if levels:
                 axes.axhline(np.mean(levels), color=COLOURS["real"], linestyle=dash, linewidth=1)
         axes.set_title(title)
-    close_grid(grid, len(names), "gamma")
+    close_grid(grid, len(names), "$\\gamma$")
     if len(data) > 1:
         handles = grid[0, 0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside upper center", ncols=len(data), fontsize=7)
+        figure.legend(*handles, loc="outside upper center", ncols=len(data), fontsize=8)
     return figure
 
 
