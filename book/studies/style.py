@@ -123,7 +123,7 @@ def gamma_colours(gammas: Iterable[float]) -> dict[float, Any]:
 def gamma_legend(axes: Axes, colours: Mapping[float, Any]) -> None:
     """Name the gammas on the right of the last panel, also those that this panel has not."""
     lines = [Line2D([], [], color=colour, linewidth=2, label=f"{gamma:g}") for gamma, colour in colours.items()]
-    axes.legend(handles=lines, title="gamma", fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.legend(handles=lines, title=r"$\gamma$", fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def line_of(name: str) -> dict[str, Any]:
@@ -178,10 +178,10 @@ def show_orders(curves: Mapping[str, tuple[Sequence[int], Mapping[str, Tensor]]]
     figure, row = plt.subplots(1, len(curves), figsize=(WIDTH, 2.6), squeeze=False)
     ways = list(next(iter(curves.values()))[1])
     lines = dict(zip(ways, ("-", "--", ":"), strict=False))
-    colours = dict(zip(ways, (COLOURS["BEGAN"], "#444444", "#999999"), strict=False))
+    colours = dict(zip(ways, (COLOURS["BEGAN"], "#444444", "#8c8c8c"), strict=False))
     for axes, (measure, (steps, runs)) in zip(row.flat, curves.items(), strict=True):
         for way, values in runs.items():
             seeds(axes, steps, values, color=colours[way], linestyle=lines[way], label=way)
         axes.set(title=measure, xlabel="training step", ylim=(0, None))
-    row[0, 0].legend(fontsize=7)
+    row[0, 0].legend(fontsize=8)
     return figure
