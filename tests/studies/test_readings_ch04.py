@@ -42,6 +42,15 @@ def test_runs_of_a_lambda_are_averaged_and_the_ratio_keeps_its_range():
     assert [column[0] for column in columns.values()] == [2.0, pytest.approx(0.2), 0.1, "1.00 [0.90, 1.10]", 0.2]
 
 
+def test_rules_are_told_apart_by_kind_and_scale():
+    settings = [{"loss_scale": 1.0}, {"loss_scale": 0.01}, {"loss_scale": 0.01, "scale_free": 1}]
+    runs = [row(setting=one, final={"ratio": 0.45, "k": i}) for i, one in enumerate(settings)]
+    columns = ch04.rule_ends(ch04.rules(runs), 0.5)
+    assert columns["rule, scale"] == ["paper's, x 1", "paper's, x 0.01", "scale-free, x 0.01"]
+    assert columns["$k$ at the end"] == [0.0, 1.0, 2.0]
+    assert set(columns[r"ratio / $\gamma$ [range]"]) == {"0.90 [0.90, 0.90]"}
+
+
 def test_the_demand_is_judged_where_the_clip_leaves_k_free():
     ends = [{"ratio": 0.6, "saturated": 0.05}, {"ratio": 5.0, "saturated": 0.06}]
     assert ch04.met([row(final=end) for end in ends]) == {"faces": [pytest.approx(1.2)], "photographs": []}
@@ -77,20 +86,24 @@ def test_a_rate_is_halved_once_m_has_stood_still_for_the_patience():
 
 
 def test_orders_share_a_gamma_and_their_seeds_are_compared():
-    at_once = [row(0.9, seed=seed, final={"reader_frechet": value}) for seed, value in ((1, 3.0), (0, 2.0))]
+    def end(distance: float) -> dict:
+        return {"reader_frechet": distance, "ratio": 0.9, "pixel_std": 0.2}
+
+    at_once = [row(0.9, seed=seed, final=end(value)) for seed, value in ((1, 3.0), (0, 2.0))]
     turns = [
-        row(0.9, seed=seed, setting={"generator_first": first}, final={"reader_frechet": first + 1.0})
+        row(0.9, seed=seed, setting={"generator_first": first}, final=end(first + 1.0))
         for first in (0, 1)
         for seed in (0, 1)
     ]
     ways = ch04.orders({"gamma": [*at_once, row(0.5)], "order": turns}, 0.9)
     assert {way: len(runs) for way, runs in ways.items()} == {"both at once": 2, "D first": 2, "G first": 2}
+    assert ch04.order_ends(ways, 0.9)["Fréchet distance, 95 %"][1] == "1.00 [1.00, 1.00]"
     assert ch04.at_once_over_turns(ways) == [pytest.approx(4 / 3), pytest.approx(2.0)]
 
 
 def test_claims_are_judged_by_their_intervals():
     held = {"faces": [1.0, 1.05], "photographs": [1.0, 1.2]}
-    along, across = {"faces": [0.5, 0.6], "photographs": [0.5, 0.51]}, dict.fromkeys(held, [-0.5, -0.51])
+    along, across = {"faces": [0.5, 0.6], "photographs": [0.5, 0.51]}, {data: [-0.5, -0.51] for data in held}
     verdicts = [claim.verdict for claim in ch04.claims(held, along, across, [1.0, 1.1])]
     b4 = ["differs", "not reproduced", "reproduced", "not reproduced"]
     assert verdicts == ["reproduced", "differs", *b4, "reproduced"]

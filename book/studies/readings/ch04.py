@@ -14,15 +14,21 @@ from studies.controller import STILL, largest_stable
 from studies.statistics import by_gamma, interval
 from studies.tables import within
 
-Rows = Sequence[Mapping[str, Any]]
+Row = Mapping[str, Any]
+Rows = Sequence[Row]
 Columns = dict[str, list[Any]]
 DISTANCE = {"faces": "reader_frechet", "photographs": "pixel_frechet"}
 NAMES = {"faces": "rendered faces", "photographs": "photographs (UTKFace, 12 000 adults)"}
 
 
-def of(rows: Rows, **equal: Any) -> list[Mapping[str, Any]]:
+def of(rows: Rows, **equal: Any) -> list[Row]:
     """Return the rows whose fields, or those of their setting, equal these."""
     return [row for row in rows if all({**row["setting"], **row}[name] == value for name, value in equal.items())]
+
+
+def _add(columns: Columns, *cells: Any) -> None:
+    for column, cell in zip(columns.values(), cells, strict=True):
+        column.append(cell)
 
 
 def ratios(rows: Rows) -> dict[str, dict[float, Tensor]]:
@@ -81,8 +87,7 @@ def by_lambda(rows: Rows, gamma: float) -> Columns:
         ratio = [end["ratio"] / gamma for end in ends]
         mean = {name: float(np.mean([end[name] for end in ends])) for name in ("k", "saturated", "M")}
         held = within(float(np.mean(ratio)), min(ratio), max(ratio))
-        for column, cell in zip(columns.values(), (value, mean["k"], mean["saturated"], held, mean["M"]), strict=True):
-            column.append(cell)
+        _add(columns, value, mean["k"], mean["saturated"], held, mean["M"])
     return columns
 
 
@@ -98,14 +103,26 @@ def met(rows: Rows) -> dict[str, list[float]]:
     }
 
 
-def rules(rows: Rows) -> dict[str, dict[str, list[Mapping[str, float]]]]:
+def rules(rows: Rows) -> dict[str, dict[str, list[Row]]]:
     """Return how runs ended by data set and by the rule and the scale of the losses that it saw."""
-    found: dict[str, dict[str, list[Mapping[str, float]]]] = {}
+    found: dict[str, dict[str, list[Row]]] = {}
     for row in rows:
         kind = "scale-free" if row["setting"].get("scale_free") else "paper's"
         name = f"{kind}\nx {row['setting']['loss_scale']:g}"
         found.setdefault(row["data"], {}).setdefault(name, []).append(row["final"])
     return found
+
+
+def rule_ends(ends: Mapping[str, Mapping[str, Rows]], gamma: float) -> Columns:
+    """Return k and the ratio at the end under each rule: means over seeds, of the ratio the range too."""
+    columns: Columns = {"data": [], "rule, scale": [], "$k$ at the end": [], r"ratio / $\gamma$ [range]": []}
+    for data, panel in ends.items():
+        for name, runs in panel.items():
+            ratio = [end["ratio"] / gamma for end in runs]
+            held = within(float(np.mean(ratio)), min(ratio), max(ratio))
+            k = float(np.mean([end["k"] for end in runs]))
+            _add(columns, data, name.replace("\n", ", "), k, held)
+    return columns
 
 
 def paths(rows: Rows) -> dict[str, dict[float, tuple[Tensor, Tensor]]]:
@@ -156,13 +173,11 @@ def halvings(rows: Rows, patiences: Sequence[int]) -> Columns:
     for patience in patiences:
         firsts = [first_halving(row["curve"]["step"], row["curve"]["M"], patience) for row in rows]
         early = sum(first <= row["curve"]["step"][-1] / 2 for first, row in zip(firsts, rows, strict=True))
-        counts = len(firsts), sum(map(math.isfinite, firsts)), early
-        for column, cell in zip(columns.values(), (patience, *counts), strict=True):
-            column.append(cell)
+        _add(columns, patience, len(firsts), sum(map(math.isfinite, firsts)), early)
     return columns
 
 
-def orders(rows: Mapping[str, Rows], gamma: float) -> dict[str, list[Mapping[str, Any]]]:
+def orders(rows: Mapping[str, Rows], gamma: float) -> dict[str, list[Row]]:
     """Return runs on faces at one gamma by the order of their updates, all by seed."""
     ways = {"both at once": of(rows["gamma"], data="faces", gamma=gamma)}
     ways |= {f"{who} first": of(rows["order"], generator_first=first) for first, who in enumerate("DG")}
@@ -172,6 +187,17 @@ def orders(rows: Mapping[str, Rows], gamma: float) -> dict[str, list[Mapping[str
 def over_time(ways: Mapping[str, Rows], part: str, name: str) -> dict[str, Tensor]:
     """Return a curve or a reading of the runs of each order, `(E, T)`."""
     return {way: torch.tensor([row[part][name] for row in runs]) for way, runs in ways.items()}
+
+
+def order_ends(ways: Mapping[str, Rows], gamma: float) -> Columns:
+    """Return what runs of each order end with: means over seeds, of the distance the 95 % interval too."""
+    columns: Columns = {"order": [], r"ratio / $\gamma$": [], "Fréchet distance, 95 %": [], "pixel std": []}
+    for way, runs in ways.items():
+        ratio, distance, std = (
+            [row["final"][name] for row in runs] for name in ("ratio", "reader_frechet", "pixel_std")
+        )
+        _add(columns, way, np.mean(ratio) / gamma, within(*interval(distance)), np.mean(std))
+    return columns
 
 
 def at_once_over_turns(ways: Mapping[str, Rows]) -> list[float]:
