@@ -101,8 +101,8 @@ def show_stability(panels: Mapping[str, Mapping[str, Any]]) -> Figure:
 
 
 def _plain_numbers(axis: Axis) -> None:
-    """Write 0.1, 0.3 and 1 along a logarithmic axis, which may be short, in place of powers of ten."""
-    axis.set_major_locator(LogLocator(subs=(1, 3)))
+    """Write 0.1, 0.2, 0.5 and 1 along a logarithmic axis, which may be short, in place of powers of ten."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
 
