@@ -125,7 +125,7 @@ def gamma_colours(gammas: Iterable[float]) -> dict[float, Any]:
 def gamma_legend(axes: Axes, colours: Mapping[float, Any]) -> None:
     """Name the gammas on the right of the last panel, also those that this panel has not."""
     lines = [Line2D([], [], color=colour, linewidth=2, label=f"{gamma:g}") for gamma, colour in colours.items()]
-    axes.legend(handles=lines, title="$\\gamma$", fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.legend(handles=lines, title=r"$\gamma$", fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def line_of(name: str) -> dict[str, Any]:

@@ -15,9 +15,9 @@ def test_areas_are_those_between_the_distribution_functions(check_figure):
         outlines = (np.asarray(path.vertices).T for region in shown.axes.collections for path in region.get_paths())
         found = [abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2 for x, y in outlines]
         assert sorted(found) == pytest.approx(areas)
-    assert panel.title == "by hand\nW_1 = 0.875, bound 0.125\nmissed: 85.7%"
-    assert panel.at(3, 0.75).name == "F_1"
-    assert panel.at(5, 1).name == "F_2"
+    assert panel.title == "by hand\n$W_1$ = 0.875, bound 0.125\nmissed: 85.7%"
+    assert panel.at(3, 0.75).name == "$F_1$"
+    assert panel.at(5, 1).name == "$F_2$"
     assert panel.has([3.125, 3.25], 0), "the means"
 
 

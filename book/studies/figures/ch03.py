@@ -27,16 +27,16 @@ def show_areas(panels: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
         axes.fill_between(t, F_1, F_1.maximum(F_2), step="post", color=COLOURS["BEGAN"], alpha=0.3, linewidth=0)
         below = axes.fill_between(t, F_1, F_1.minimum(F_2), step="post", facecolor="none", linewidth=0)
         below.set(hatch="////", edgecolor=COLOURS["BEGAN-CS"])
-        for label, F, sample, line in (("F_1", F_1, first, "-"), ("F_2", F_2, second, "--")):
-            colour = COLOURS["real" if label == "F_1" else "BEGAN"]
+        for label, F, sample, line in (("$F_1$", F_1, first, "-"), ("$F_2$", F_2, second, "--")):
+            colour = COLOURS["real" if sample is first else "BEGAN"]
             axes.plot(t, F, line, color=colour, drawstyle="steps-post", label=label)
             axes.plot(sample.mean(), 0, "|", color=colour, markersize=18, markeredgewidth=2)
-        numbers = f"W_1 = {w1(first, second):.3f}, bound {bound(first, second):.3f}"
+        numbers = f"$W_1$ = {w1(first, second):.3f}, bound {bound(first, second):.3f}"
         axes.set_title(f"{name}\n{numbers}\nmissed: {crossing(first, second):.1%}")
-    row[0, 0].set(ylabel="share of losses at most t", ylim=(0, 1.02))
+    row[0, 0].set(ylabel="share of losses at most $t$", ylim=(0, 1.02))
     row[0, 0].legend(loc="lower right")
     for axes in row.flat:
-        axes.set_xlabel("loss t")
+        axes.set_xlabel("loss $t$")
     return figure
 
 
@@ -46,7 +46,7 @@ def show_misses(points: Mapping[str, tuple[Tensor, Tensor]], by_gamma: Mapping[s
     `points` has the ratios and the shares of all readings, `(R,)` each, ratios beyond the axis at its end; the line is
     that of Gaussians. `by_gamma` has a share a seed, `(E,)`, drawn as points about their median.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.9), sharey=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.6), sharey=True)
     ratios = torch.logspace(-2, 4, 200, dtype=torch.float64)
     one = torch.ones_like(ratios)
     gaussian = 1 - 1 / gaussian_w1(one, torch.zeros_like(ratios), ratios)
@@ -60,8 +60,8 @@ def show_misses(points: Mapping[str, tuple[Tensor, Tensor]], by_gamma: Mapping[s
             right.plot([gamma + 0.012 * place] * len(shares), 100 * shares, marker, **style)
         medians = [100 * shares.median() for shares in by_gamma[name].values()]
         right.plot(gammas + 0.012 * place, medians, color=COLOURS["BEGAN"], linestyle="--" if place else "-")
-    left.set(xscale="log", xlabel="spread ratio r", ylabel="missed share of W_1, %", ylim=(-2, 102))
-    right.set(xlabel="gamma")
+    left.set(xscale="log", xlabel="spread ratio $r$", ylabel="missed share of $W_1$, %", ylim=(-2, 102))
+    right.set(xlabel=r"$\gamma$")
     left.legend(loc="upper left")
     return figure
 
@@ -113,7 +113,7 @@ def show_pushes(gap: Tensor, pushes: Mapping[str, Tensor]) -> Figure:
     for (name, cosine), (marker, colour) in zip(pushes.items(), styles, strict=False):
         axes.plot(gap, cosine, marker, color=colour, markerfacecolor="none", markersize=5, label=name)
     for line in (axes.axhline, axes.axvline):
-        line(0, color="#999999", linewidth=0.8)
-    axes.set(xlabel="(m_2 - m_1) / m_1", ylabel="lowers W_1           raises W_1", ylim=(-1.08, 1.08))
+        line(0, color="#8c8c8c", linewidth=0.8)
+    axes.set(xlabel="$(m_2 - m_1) / m_1$", ylabel="lowers $W_1$          raises $W_1$", ylim=(-1.08, 1.08))
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
