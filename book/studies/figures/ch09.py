@@ -101,7 +101,8 @@ def _cross(axes: Axes, line: Mapping[str, Any], **look: Any) -> None:
     )
     for ends in (((left, right), (y, y)), ((x, x), (low, high))):
         axes.plot(*ends, color=look["color"], linewidth=0.8, alpha=0.7, zorder=look.get("zorder"))
-    axes.plot(x, y, **{"markersize": 6} | look)
+    mark: dict[str, Any] = {"markersize": 6} | look
+    axes.plot(x, y, **mark)
 
 
 def show_searches(merits: Mapping[str, Sequence[float]], reported: Mapping[str, float]) -> Figure:

@@ -16,7 +16,7 @@ from studies.workers import Row
 
 OURS = ("began", "began_cs")
 DATA = "25 Gaussians"
-SAID = {  # of the picture in BEGAN-CS, fig. 7
+SAID: dict[str, tuple[str, Verdict]] = {  # of the picture in BEGAN-CS, fig. 7
     "veegan": ("VEEGAN finds all modes, but blurred", "reproduced"),
     "ali": ("ALI fails", "differs"),
     "began": ("BEGAN finds most modes after tuning", "not reproduced"),
@@ -57,7 +57,8 @@ def comparison(lines: Sequence[Row]) -> dict[str, list]:
     """Return the columns of the comparison, BEGAN's names in bold."""
 
     def cells(name: str, factor: int) -> list[str]:
-        return [within(*(factor * line[name + end] for end in ("", "_low", "_high")), ".1f") for line in lines]
+        numbers = [[factor * line[name + end] for end in ("", "_low", "_high")] for line in lines]
+        return [within(mean, low, high, ".1f") for mean, low, high in numbers]
 
     return {
         "": [f"**{titled(line)}**" if line["method"] in OURS else titled(line) for line in lines],
@@ -89,7 +90,7 @@ def rank_over_settings(rows: Iterable[Row]) -> tuple[int, float]:
     """Return how many settings runs have, and the rank correlation of k and the least p / p_g over their means."""
     groups = [of for _, of in by_setting(rows)]
     ks, ratios = ([sum(row[name] for row in of) / len(of) for of in groups] for name in ("k", "density_ratio"))
-    return len(groups), float(spearmanr(ks, ratios).statistic)
+    return len(groups), float(spearmanr(ks, ratios)[0])  # pyright: ignore[reportArgumentType]
 
 
 def longer_search(lines: Iterable[Row]) -> dict[str, list[str]]:
