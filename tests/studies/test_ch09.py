@@ -28,14 +28,20 @@ def test_samples_are_drawn_over_the_means_of_their_mixture(check_figure):
     check_figure(ch09.show_samples({"GAN": torch.zeros(1, 1, 2)}, grid()))
 
 
-def test_a_comparison_has_intervals_and_published_figures(check_figure):
-    lines = [line("gan", 20), line("began_cs", 12), line("began_cs", 15, "wide")]
-    modes, quality = check_figure(ch09.show_comparison(lines, {"gan": (3.3, 0.005), "began_cs": (9, 0.1)}))
-    assert modes.rows == ["GAN", "BEGAN-CS", "BEGAN-CS, longer search"]
-    for row, drawn in enumerate([{18, 20, 23, 3.3}, {10, 12, 15, 9}, {13, 15, 18}]):  # published are first searches
-        assert {x for one in modes.series for x, y in one.points if y == row} == drawn
-    assert quality.has([20, 0.5, 12, 15], [0, 0, 1, 2]), "per cent"
-    check_figure(ch09.show_comparison(lines[:1], {}))
+def test_a_plane_has_intervals_nulls_and_published_figures(check_figure):
+    lines = [line("gan", 20), line("ragan", 8), line("began_cs", 12), line("began_cs", 15, "wide")]
+    noise = line("noise", 23)
+    (panel,) = check_figure(
+        ch09.show_plane(lines, [line("perfect", 25), noise], {"gan": (3.3, 0.005), "ragan": (9, 0.1)})
+    )
+    names = {20: "GAN", 8: "another method", 12: "BEGAN-CS", 25: "perfect", 23: "noise"}
+    for modes, name in names.items():
+        assert panel.at(modes, modes).name == name, "per cent"
+        assert panel.level(modes, modes)
+        assert panel.upright(modes, modes)
+    assert panel.has([18, 23], 20)
+    assert panel.at(15, 15)
+    assert panel.has([3.3, 9], [0.5, 10])
 
 
 def test_every_setting_tried_is_drawn_beside_what_the_best_reached(check_figure):
@@ -48,9 +54,16 @@ def test_every_setting_tried_is_drawn_beside_what_the_best_reached(check_figure)
 
 def test_k_is_drawn_beside_its_bound(check_figure):
     (panel,) = check_figure(ch09.show_coverage([0.2, 0.4], [0.1, 0.3], [0.2, 0.5]))
-    assert panel.curve([0.2, 0.4], [0.2, 0.5]).name == "m / 25"
-    assert panel.curve([0.2, 0.4], [0.1, 0.3]).name == "k, a run each"
+    assert panel.curve([0.2, 0.4], [0.2, 0.5]).name == "$m / 25$"
+    assert panel.curve([0.2, 0.4], [0.1, 0.3]).name == "$k$, a run each"
     (panel,) = check_figure(ch09.show_meter({"BEGAN": ([0.5], [0.1]), "BEGAN-CS": ([0.2], [0.3])}))
     assert panel.at(0.5, 0.1).name == "BEGAN"
     assert panel.at(0.2, 0.3).name == "BEGAN-CS"
     assert any(len(one.points) > 1 and (one.points[:, 0] == one.points[:, 1]).all() for one in panel.series)
+
+
+def test_settings_of_the_longer_search_are_points_in_per_cent(check_figure):
+    (panel,) = check_figure(ch09.show_wide({"BEGAN": ([1, 20], [1.0, 0.1]), "BEGAN-CS": ([5], [0.5])}))
+    assert panel.curve([1, 20], [100, 10]).name == "BEGAN"
+    assert panel.at(5, 50).name == "BEGAN-CS"
+    assert panel.level(90)

@@ -12,7 +12,8 @@ def test_each_claim_has_its_verdict_and_those_of_its_lines(check_figure):
     given = [("B2", "reproduced"), ("C1", "not reproduced"), ("C1", "open"), ("C1", "reproduced", "else")]
     unstated = [("C1", "reproduced", "something (ours)"), ("K1", "reproduced")]
     entries = [entry(*line) for line in given + unstated]
-    figure = show_claims(entries)
+    labels = {name: f"in words {name}" for name in STATED}
+    figure = show_claims(entries, labels)
     (panel,) = check_figure(figure)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(MARKS)
     names = [label.split()[-1] for label in panel.rows]
@@ -24,4 +25,4 @@ def test_each_claim_has_its_verdict_and_those_of_its_lines(check_figure):
     assert marks.pop("B2") == [(0, "reproduced"), (2, "reproduced")]
     assert marks.pop("C1") == [(0, "differs"), (2, "not reproduced"), (3, "open"), (4, "reproduced")]
     assert all(own == [(0, "open")] for own in marks.values())
-    check_figure(show_claims([]))
+    check_figure(show_claims([], labels))

@@ -6,11 +6,14 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from torch import Tensor
 
 from studies.style import COLOURS, MARKERS, WIDTH, line_of
 from studies.toy.methods import METHODS
 from studies.toy.mixtures import Mixture
+
+OTHER = "#777777"  # a method without a colour of its own, and what lies behind the points
 
 
 def show_mixtures(mixtures: Iterable[Mixture], count: int = 1500) -> Figure:
@@ -42,33 +45,64 @@ def show_samples(samples: Mapping[str, Tensor], mixture: Mixture, *, count: int 
 
 def _points(axes: Axes, points: Tensor, mixture: Mixture, colour: str) -> None:
     limit = 1.3 * mixture.scale
-    axes.plot(*mixture.means.T, "+", color="#bbbbbb", markersize=6, zorder=0)
+    axes.plot(*mixture.means.T, "+", color=OTHER, markersize=6, zorder=0)
     axes.plot(*points.T, ".", color=colour, markersize=2, alpha=0.5, markeredgewidth=0)
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], aspect="equal")
 
 
-def show_comparison(lines: Sequence[Mapping[str, Any]], published: Mapping[str, tuple[float, float]]) -> Figure:
-    """Draw modes captured and share of high quality of each method with 95 % intervals, best on top.
+def show_plane(
+    lines: Sequence[Mapping[str, Any]], nulls: Sequence[Mapping[str, Any]], published: Mapping[str, tuple[float, float]]
+) -> Figure:
+    """Draw share of high quality against modes captured, a cross of 95 % intervals a method.
 
-    `lines` are those of `comparison.table` for one problem; hollow diamonds are `published` pairs of the two numbers.
+    `lines` are those of `comparison.table` for one problem, `nulls` lines of what has learned nothing; `published`
+    pairs of the two numbers are hollow diamonds.
     """
-    figure, columns = plt.subplots(1, 2, figsize=(WIDTH, 0.22 * len(lines) + 0.7), sharey=True)
-    names = []
-    for y, line in enumerate(lines):
+    figure, axes = plt.subplots(figsize=(WIDTH, 2.85))
+    for line in lines:
         title = METHODS[line["method"]].title
-        colour = line_of(title)["color"]
-        names.append(title + (", longer search" if line["search"] == "wide" else ""))
-        for axes, name, factor in zip(columns, ("modes", "high_quality"), (1, 100), strict=True):
-            mean, low, high = (factor * line[key] for key in (name, f"{name}_low", f"{name}_high"))
-            axes.plot([low, high], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
-            axes.plot(mean, y, "o", color=colour, markersize=5)
-        if line["method"] in published and line["search"] == "search":
-            for axes, value, factor in zip(columns, published[line["method"]], (1, 100), strict=True):
-                axes.plot(factor * value, y, "D", color=colour, markerfacecolor="none", markersize=6)
-    columns[0].set(yticks=range(len(names)), yticklabels=names, xlabel="modes captured, of 25", xlim=(0, 26))
-    columns[0].invert_yaxis()
-    columns[1].set(xlabel="samples of high quality, %", xlim=(0, 100))
+        known = COLOURS.get(title)
+        look = {"marker": MARKERS[title], "color": known} if known else {"marker": ".", "color": OTHER}
+        longer = line["search"] == "wide"
+        _cross(
+            axes,
+            line,
+            **look,
+            markerfacecolor="white" if longer else look["color"],
+            linewidth=1,
+            zorder=2 + bool(known),
+        )
+        if line["method"] in published:
+            modes, quality = published[line["method"]]
+            axes.plot(modes, 100 * quality, "d", color=look["color"], markerfacecolor="none", markersize=8)
+    for line, marker in zip(nulls, "*P", strict=False):
+        _cross(axes, line, marker=marker, color=COLOURS["real"], markersize=9, linewidth=1)
+    axes.set(xlabel="modes captured, of 25", ylabel="samples of high quality, %", xlim=(0, 26), ylim=(-3, 103))
+    named = [name for name in MARKERS if any(METHODS[line["method"]].title == name for line in lines)]
+    marks = [Line2D([], [], linestyle="", marker=MARKERS[name], color=COLOURS[name], label=name) for name in named]
+    marks += [
+        Line2D([], [], linestyle="", marker=".", color=OTHER, label="another method"),
+        Line2D([], [], linestyle="", marker="d", color=OTHER, markerfacecolor="none", label="published"),
+        Line2D([], [], linestyle="", marker="o", color=OTHER, markerfacecolor="white", label="longer search"),
+    ]
+    marks += [
+        Line2D([], [], linestyle="", marker=marker, color=COLOURS["real"], label=line["method"])
+        for line, marker in zip(nulls, "*P", strict=False)
+    ]
+    axes.legend(handles=marks, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
+
+
+def _cross(axes: Axes, line: Mapping[str, Any], **look: Any) -> None:
+    """Draw the mark of a line with its intervals in both directions."""
+    (x, left, right), (y, low, high) = (
+        [factor * line[name + end] for end in ("", "_low", "_high")]
+        for name, factor in (("modes", 1), ("high_quality", 100))
+    )
+    for ends in (((left, right), (y, y)), ((x, x), (low, high))):
+        axes.plot(*ends, color=look["color"], linewidth=0.8, alpha=0.7, zorder=look.get("zorder"))
+    mark: dict[str, Any] = {"markersize": 6} | look
+    axes.plot(x, y, **mark)
 
 
 def show_searches(merits: Mapping[str, Sequence[float]], reported: Mapping[str, float]) -> Figure:
@@ -86,21 +120,33 @@ def show_searches(merits: Mapping[str, Sequence[float]], reported: Mapping[str, 
 
 def show_coverage(share: Sequence[float], k: Sequence[float], bound: Sequence[float]) -> Figure:
     """Draw settled k against the share of modes that a still generator draws; dashed: the `bound` for each share."""
-    figure, axes = plt.subplots(figsize=(4.2, 3.2))
-    axes.plot(share, bound, "--", color=COLOURS["real"], linewidth=1, label="m / 25")
-    axes.plot(share, k, MARKERS["BEGAN"], color=COLOURS["BEGAN"], markersize=4, alpha=0.6, label="k, a run each")
-    axes.set(xlabel="share of the modes that G draws", ylabel="k, settled", xlim=(0, 1), ylim=(0, 1))
+    figure, axes = plt.subplots(figsize=(4.4, 2.9))
+    axes.plot(share, bound, "--", color=COLOURS["real"], linewidth=1, label="$m / 25$")
+    axes.plot(share, k, MARKERS["BEGAN"], color=COLOURS["BEGAN"], markersize=4, alpha=0.6, label="$k$, a run each")
+    axes.set(xlabel="share of the modes that $G$ draws", ylabel="$k$, settled", xlim=(0, 1), ylim=(0, 1))
     axes.legend(loc="upper left")
     return figure
 
 
 def show_meter(points: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
     """Draw k at the end against the least p / p_g over the modes found, a point a run; dashed: where they agree."""
-    figure, axes = plt.subplots(figsize=(4.2, 3.6))
+    figure, axes = plt.subplots(figsize=(4.4, 3.2))
     for name, (ratio, k) in points.items():
         line = line_of(name)
         axes.plot(ratio, k, line["marker"], color=line["color"], markersize=4, alpha=0.7, label=name)
     axes.plot([0.03, 1], [0.03, 1], "--", color=COLOURS["real"], linewidth=1)
-    axes.set(xscale="log", yscale="log", xlabel="least p / p_g over the modes found", ylabel="k at the end")
+    axes.set(xscale="log", yscale="log", xlabel="least $p / p_g$ over the modes found", ylabel="$k$ at the end")
     axes.legend(loc="upper left")
+    return figure
+
+
+def show_wide(settings: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
+    """Draw share of high quality against modes captured, a point a setting of each method; dashed: nine in ten."""
+    figure, axes = plt.subplots(figsize=(WIDTH, 2.7))
+    for name, (modes, quality) in settings.items():
+        line = line_of(name) | {"linestyle": "", "alpha": 0.6}
+        axes.plot(modes, [100 * share for share in quality], **line, label=name)
+    axes.axhline(90, color=COLOURS["real"], linestyle="--", linewidth=1)
+    axes.set(xlabel="modes captured, of 25", ylabel="samples of high quality, %", xlim=(0, 26))
+    axes.legend(loc="center right")
     return figure

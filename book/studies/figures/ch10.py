@@ -15,13 +15,14 @@ def show_speeds(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> 
     """Draw how many times as fast as the ports' step each way is, a panel for each size, n and batch, a bar a model.
 
     `rows` are those of `benchmarks/step.py`, `names` maps the modes to draw to their labels, top to bottom. Whiskers
-    reach from the slowest round to the fastest; a way that did not fit into memory has no bar.
+    reach from the slowest round to the fastest, and the share of the floor stands behind; a way that did not fit into
+    memory has no bar.
     """
     chosen = [row for row in rows if row["mode"] in names and "ratio" in row]
     shapes = sorted({(row["size"], row["n"], row["batch"]) for row in chosen})
     models = list(dict.fromkeys(row["model"] for row in chosen))
     lines = -(-len(shapes) // 2)
-    figsize = WIDTH, (0.5 + 0.28 * len(names)) * lines
+    figsize = WIDTH, (0.5 + 0.34 * len(names)) * lines
     figure, grid = plt.subplots(lines, 2, figsize=figsize, sharex=True, sharey=True, squeeze=False)
     for axes, shape in zip(grid.flat, shapes, strict=False):
         for place, model in enumerate(models):
@@ -38,15 +39,21 @@ def show_speeds(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> 
                 error_kw={"linewidth": 1},
                 label=model,
             )
+            for row in bars:
+                y = list(names).index(row["mode"]) + 0.8 * ((place + 0.5) / len(models) - 0.5)
+                share = f"{row['floor_share']:.0%}" if "floor_share" in row else ""
+                axes.annotate(
+                    share, (row["ratio_high"], y), (4, 0), textcoords="offset points", va="center", fontsize=8
+                )
         axes.axvline(1, color=COLOURS["real"], linestyle=":", linewidth=1)
-        axes.set_title("{0}x{0}, n = {1}, batch {2}".format(*shape))
+        axes.set_title("{0}x{0}, $n$ = {1}, batch {2}".format(*shape))
         axes.set_yticks(range(len(names)), list(names.values()))
         axes.grid(visible=False, axis="y")
         axes.set_axisbelow(True)
     grid[0, 0].invert_yaxis()
     if len(models) > 1:
-        grid[0, 0].legend(fontsize=7)
-    close_grid(grid, len(shapes), "times as fast as the ports' step")
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside right center")
+    close_grid(grid, len(shapes), "times as fast")
     return figure
 
 
@@ -58,7 +65,7 @@ def show_agreement(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """
     figure, grid = plt.subplots(2, 3, figsize=(WIDTH, 4.0), sharex=True, sharey="col")
     ways = list(dict.fromkeys(row["way"] for row in rows))
-    columns = {"M": "M", "ratio": "L(G(z)) / L(x)", "sample_std": "pixel std"}
+    columns = {"M": "$M$", "ratio": r"$\mathcal{L}(G(z)) / \mathcal{L}(x)$", "sample_std": "pixel std"}
     for line, model in zip(grid, ("BEGAN", "BEGAN-CS"), strict=True):
         for axes, (key, title) in zip(line, columns.items(), strict=True):
             runs = {(row["way"], row["seed"]): row[key] for row in rows if row["model"] == model}
@@ -71,4 +78,15 @@ def show_agreement(rows: Sequence[Mapping[str, Any]]) -> Figure:
                 axes.plot([place - 0.3, place + 0.3], [median] * 2, color=COLOURS[model], linewidth=2)
             axes.set_xticks(range(len(ways)), ways, rotation=20)
             axes.set_title(f"{title}, {model}", color=COLOURS[model])
+    return figure
+
+
+def show_speeds_here(speeds: Mapping[str, Sequence[float]]) -> Figure:
+    """Draw the images a second of each way to do a step on this machine, a point a round."""
+    figure, axes = plt.subplots(figsize=(WIDTH, 1.6))
+    for y, values in enumerate(speeds.values()):
+        axes.plot(values, [y] * len(values), MARKERS["BEGAN"], color=COLOURS["BEGAN"], alpha=0.6)
+    axes.set_yticks(range(len(speeds)), list(speeds))
+    axes.set(xlabel="images a second on this machine", xlim=(0, None))
+    axes.margins(y=0.3)
     return figure
