@@ -20,14 +20,18 @@ CHECK = re.compile(r"<!-- check: (\S+) (\S+) -->")
 FIELD = """<form class="check" data-answer="{answer}" data-within="{within}">
 <label>Your number: <input type="text" inputmode="decimal" autocomplete="off" size="8"></label>
 <button>Check</button> <output></output></form>"""
+SUMMARY = re.compile(r"<summary>.*?</summary>")
+FORMULA = re.compile(r"\$(.+?)\$")
 TAG = re.compile(r"\s*\\tag\{([^}]+)\}")
 NUMBERED = re.compile(r"\(([N\d]+\.\d+)\)|\b(Figure|Table) (\d+\.\d+)")
 BOXES = {"Takeaway": "important", "Takeaways": "tip", "Note": "note", "Warning": "warning"}
 
 
 def prose(text: str) -> str:
-    """Returns Markdown of a notebook or a page with citations and fields as MyST and HTML have them."""
+    """Returns Markdown of a notebook or a page with citations, formulas in HTML and fields as pages have them."""
     text = CITED.sub(lambda m: f"{m[1]} ({{cite:year}}`{m[4]}`)" if m[2] else f"{{cite:alp}}`{m[4]}`", text)
+    formula = r'<span class="math notranslate nohighlight">\\(\1\\)</span>'  # what MathJax looks for in HTML
+    text = SUMMARY.sub(lambda m: FORMULA.sub(formula, m[0]), text)
     return CHECK.sub(lambda m: FIELD.format(answer=m[1], within=m[2]), text)
 
 

@@ -235,22 +235,6 @@ def _agreed(verdicts: set[Verdict]) -> Verdict:
     return next(iter(verdicts)) if len(verdicts) == 1 else "differs" if verdicts else "open"
 
 
-def claim_table(entries: Iterable[Entry]) -> str:
-    """Return the lines of a claim as a Markdown table of three columns, which a phone can show."""
-    rows = ["| claimed, and where to look | here, with its 95 % interval | verdict |", "|---|---|---|"]
-    for entry in entries:
-        claim = entry.claim
-        where = f"[{entry.chapter}, {heading(entry.chapter, claim.section)}]({entry.link})"
-        number = _number(claim.ours, claim.low, claim.high)
-        cells = (
-            f"{plain(claim.paper)}: {where}",
-            f"{number} {plain(claim.unit)}; {plain(claim.data)}, n\u00a0=\u00a0{claim.seeds}",
-            claim.verdict,
-        )
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
-
-
 def plain(text: str) -> str:
     """Return text as Markdown that shows it as it stands, in a cell of a table too."""
     return re.sub(r"([\\`*_|<>\[\]$])", r"\\\1", text)

@@ -33,6 +33,12 @@ $$
 
 > An ordinary quotation.
 
+<details><summary>Because $k$ is 0.</summary>
+
+No: it is *not*.
+
+</details>
+
 <!-- check: 0.66 0.01 -->
 """
 TERMS = """# Terms
@@ -139,6 +145,11 @@ def test_a_term_brings_up_its_meaning_once(page: str):
     assert "Where" in tip[: tip.index("index of terms")]
     assert "First in" not in tip[: tip.index("index of terms")]
     assert 'href="terms.html#term-saturation"' in tip
+
+
+def test_an_answer_has_its_formulas(page: str):
+    assert r'<summary>Because <span class="math notranslate nohighlight">\(k\)</span> is 0.</summary>' in page
+    assert "<p>No: it is <em>not</em>.</p>" in page
 
 
 def test_a_check_is_a_field_that_knows_the_answer(page: str):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from studies.claims import (
     Claim,
     Entry,
     anchor,
-    claim_table,
     gaps,
     heading,
     keep,
@@ -191,17 +189,6 @@ def test_anchors_are_those_of_the_book():
 def test_the_verdict_on_a_claim_follows_from_its_lines(lines, expected):
     assert verdict(*lines) == expected
     assert verdict(*reversed(lines)) == expected
-
-
-def test_a_table_has_a_row_of_three_cells_for_each_line(place: Path):
-    claim = Claim(**{**FOUND, "paper": "|a| of k_t", "section": "Here", "ours": 0.25})
-    table = claim_table([Entry(4, claim), Entry(4, claim)]).splitlines()
-    assert table[2] == table[3]
-    said, number, word = re.split(r"(?<!\\)\|", table[2].strip("|"))
-    link = "[4, Here, $k_t$ and `k`: how?](04_name.ipynb#here--and-k-how)"
-    assert said.strip() == rf"\|a\| of k\_t: {link}"
-    assert number.strip() == "**0.25** [0.25, 0.5] share; grid, n\u00a0=\u00a010"
-    assert word.strip() == "differs"
 
 
 def test_numbers_and_text_are_readable():
