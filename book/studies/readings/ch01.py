@@ -11,6 +11,7 @@ from studies.tables import within
 
 LAST = 50  # steps over which the end of a run is averaged
 REAL, FAKE = r"$\mathcal{L}(x)$", r"$\mathcal{L}(G(z))$"
+STEP = [REAL, FAKE, r"$\mathcal{L}_D$", "next $k$", "$M$"]  # what a step computes
 
 
 def last_ratio(history: Record) -> float:

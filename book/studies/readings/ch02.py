@@ -1,6 +1,7 @@
 """What chapter 2 reads from its critics and arrows: the columns of its tables."""
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 from torch import Tensor
 
@@ -45,7 +46,7 @@ def silence(lengths: Mapping[str, Tensor], updates: Sequence[int]) -> dict[str, 
     return {
         "method": list(lengths),
         f"median arrow after {updates[0]} updates": [over_seeds(values[:, 0]) for values in medians.values()],
-        f"after {updates[-1]}": [over_seeds(values[:, -1], ".2g") for values in medians.values()],
+        f"after {updates[-1]}": [over_seeds(values[:, -1], ".3g") for values in medians.values()],
         "samples below 1 % of the longest": [over_seeds(faint(values), ".0%") for values in lengths.values()],
     }
 
@@ -53,10 +54,15 @@ def silence(lengths: Mapping[str, Tensor], updates: Sequence[int]) -> dict[str, 
 def thresholds(k: Sequence[float], energy: Tensor, spread: Tensor) -> dict[str, list[str]]:
     """Return by held k the loss of the samples and their spreading, `(len(k), E)` each."""
     return {
-        "$k$": [f"{value:.3g}" for value in k],
-        LOSS: [over_seeds(values, ".2g") for values in energy],
+        "$k$": [str(Fraction(value)) for value in k],
+        LOSS: [_large(values) for values in energy],
         "spreading": [over_seeds(values) for values in spread],
     }
+
+
+def _large(values: Tensor) -> str:
+    """Return `over_seeds`, in millions where that is what they are."""
+    return f"{over_seeds(values / 1e6, '.1f')} million" if values.amin() > 1e5 else over_seeds(values)
 
 
 def remedies(
@@ -82,7 +88,7 @@ def beside(medians: Mapping[str, Tensor], near: Tensor, off: Tensor, together: M
 
     `near` is the share of WGAN-GP's arrows of length about 1, `off` by how much its gap differs from W_1, `(E,)` each.
     """
-    shrunk = {name: over_seeds(fall(medians[name]), ".2g") for name in ("GAN, minimax", "LSGAN")}
+    shrunk = {name: over_seeds(fall(medians[name]), ".0f") for name in ("GAN, minimax", "LSGAN")}
     span = medians["BEGAN"].amax(1) / medians["BEGAN"].amin(1)
     alone, batch = (over_seeds(together[name]) for name in ("GAN", "minibatch discrimination"))
     rows = [
@@ -113,8 +119,8 @@ def beside(medians: Mapping[str, Tensor], near: Tensor, off: Tensor, together: M
         ),
         (
             "BEGAN needs no bound on the critic (Berthelot et al., 2017)",
-            f"the median arrow stays within a factor of {over_seeds(span, '.2g')}; the loss has no bound for "
-            "$k > p / p_g$, and the controller must prevent it",
+            f"the median arrow stays within a factor of {over_seeds(span, '.1f')}; where $k > p / p_g$ the loss of "
+            "the samples grows for as long as $D$ is trained, and the controller must prevent it",
             "differs",
         ),
     ]
