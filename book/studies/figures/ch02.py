@@ -22,11 +22,11 @@ def show_loss_functions(losses: Mapping[str, Callable[[Tensor], Tensor]]) -> Fig
         (gradient,) = torch.autograd.grad(loss(s).sum(), s)
         for axes, curve in ((value, loss(s).detach()), (slope, -gradient)):
             axes.plot(s.detach(), curve, **line_of(name), markevery=20, label=name)
-    value.set(xlabel="critic's output s", ylabel="G's loss", ylim=(-6, 12))
-    slope.set(xlabel="critic's output s", ylabel="minus its slope", ylim=(-0.6, 3))
-    slope.legend(fontsize=7)
+    value.set(xlabel="critic's output $s$", ylabel="$G$'s loss", ylim=(-6, 12))
+    slope.set(xlabel="critic's output $s$", ylabel="minus its slope", ylim=(-0.2, 3))
+    slope.legend(fontsize=8)
     for axes in (value, slope):
-        axes.axvline(0, color="#999999", linewidth=0.8)
+        axes.axvline(0, color="#8c8c8c", linewidth=0.8)
     return figure
 
 
@@ -43,19 +43,19 @@ def show_landscapes(views: Mapping[str, View], mixture: Mixture, *, columns: int
         (x, y), reach, surface = view.middle, view.reach, view.surface.numpy()
         levels = np.unique(np.quantile(surface, np.linspace(0, 1, 10)))
         span = np.linspace(-reach, reach, len(surface))
-        greys = plt.get_cmap("Greys")(np.linspace(0, 0.6, len(levels) - 1))
+        greys = plt.get_cmap("Greys")(np.linspace(0, 0.45, len(levels) - 1))
         if len(levels) > 1:
             axes.contourf(x + span, y + span, surface, levels, colors=greys, antialiased=False)
         longest = view.arrows.norm(dim=1).max()
         arrows = 0.5 * reach * view.arrows / longest
-        colour = line_of(name)["color"]
+        colour = COLOURS.get(name.split(", ")[0], "#5a5a5a")
         axes.quiver(*view.v.T, *arrows.T, angles="xy", scale_units="xy", scale=1, width=0.008, color=colour)
         axes.plot(*view.v.T, ".", color=COLOURS["real"], markersize=2)
         axes.plot(*(mixture.means / mixture.scale).T, "x", color=COLOURS["real"], markersize=6)
         axes.set_title(f"{name}\nlongest {longest:.2g}", fontsize=8)
         axes.set(aspect="equal", xlim=(x - reach, x + reach), ylim=(y - reach, y + reach), xticks=[], yticks=[])
         axes.spines[:].set_visible(True)
-        axes.spines[:].set_color("#999999")
+        axes.spines[:].set_color("#8c8c8c")
     for axes in grid.flat[len(views) :]:
         axes.set_axis_off()
     return figure
@@ -70,7 +70,7 @@ def show_lengths(updates: Sequence[int], lengths: Mapping[str, Tensor]) -> Figur
     for name, values in lengths.items():
         seeds(axes, updates, values, **line_of(name), label=name)
     axes.set(xscale="log", yscale="log", xlabel="updates of the critic", ylabel="median length of an arrow")
-    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -81,7 +81,7 @@ def show_weights(k: Sequence[float], bound: float, columns: Mapping[str, Tensor]
         axes.plot(k, values, MARKERS["BEGAN"], color=COLOURS["BEGAN"], markersize=4, alpha=0.6)
         axes.plot(k, values.median(1).values, color=COLOURS["BEGAN"], linewidth=2)
         axes.axvline(bound, color=COLOURS["real"], linestyle="--", linewidth=1)
-        axes.set(xlabel="k, held", ylabel=measure)
+        axes.set(xlabel="$k$, held", ylabel=measure)
         if values.amin() > 0 and values.amax() > 100 * values.amin():
             axes.set_yscale("log")
     return figure
