@@ -36,7 +36,7 @@ def prose(text: str) -> str:
 
 
 def read(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Turns a page's text, or the prose of a notebook, into what MyST reads."""
+    """Turns a page's text, or the prose of a notebook, into what MyST reads; a folded cell of asserts says so."""
     if not app.env.doc2path(docname).endswith(".ipynb"):
         source[0] = prose(source[0])
         return
@@ -44,6 +44,8 @@ def read(app: Sphinx, docname: str, source: list[str]) -> None:
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
             cell["source"] = prose("".join(cell["source"]))
+        elif "hide-cell" in cell["metadata"].get("tags", ()) and not cell["outputs"]:
+            cell["metadata"].setdefault("mystnb", {}).setdefault("code_prompt_show", "Check")
     source[0] = json.dumps(notebook)
 
 
