@@ -1,11 +1,11 @@
 """Runs followed until they collapse, or do not: the measurements behind chapters 6 and 7, as one artifact."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from sklearn.decomposition import PCA
@@ -353,3 +353,22 @@ def load_left(kind: str, row: Row) -> Tensor:
     """
     left = runner.committed_tensors("survival", "left")
     return left[f"{kind}/{row['data']}/{row['group']}/{row['key']}"]
+
+
+class Course(NamedTuple):
+    """A measure of several runs over training: `(T,)` steps and `(E, T)` values, nan after a run's end."""
+
+    step: Sequence[int]
+    values: Tensor
+
+
+def course(rows: Sequence[Row], name: str, part: str = "stops") -> Course:
+    """Return how a measure ran in rows: `part` is "stops", "readings", "curve" or "frames", `name` one of its columns.
+
+    Raises KeyError where a row has no such column.
+    """
+    step = max((row[part]["step"] for row in rows), key=len)
+    values = torch.full((len(rows), len(step)), torch.nan)
+    for line, row in zip(values, rows, strict=True):
+        line[: len(row[part][name])] = torch.tensor(row[part][name], dtype=torch.float64)
+    return Course(step, values)

@@ -30,6 +30,17 @@ def test_runs_are_drawn_whole_and_their_median_while_all_go_on(check_figure):
     assert cells.has(250, [0.1, 0.2, 0.3])
 
 
+def test_fates_tell_groups_of_one_model_apart(check_figure):
+    groups = {"lost": [row([1, 9, 3, 4], [0.1]), row([2, 3], [0.2])], "well": [row([5, 6, 7, 8], [0.9])]}
+    measures = {"$k$": ("curve", "k"), "cells": ("stops", "cells")}
+    k, cells = check_figure(ch06.show_fates(groups, measures, 0.25))
+    assert all(k.curve(run["curve"]["step"], run["curve"]["k"]) for rows in groups.values() for run in rows)
+    assert k.curve([50, 100], [1.5, 6]).name == "lost"
+    assert k.curve([50, 100, 150, 200], [5, 6, 7, 8]).name == "well"
+    assert cells.level(0.25)
+    assert not k.level(0.25)
+
+
 def test_codes_are_drawn_where_they_lie_under_their_variances(check_figure):
     codes = torch.arange(12.0).view(2, 3, 2)
     for count in (1, 3):
@@ -88,7 +99,7 @@ def test_a_moment_has_the_samples_the_codes_and_the_readings_up_to_it(check_figu
         samples, cloud, curves = check_figure(ch06.show_moment(step, torch.zeros(16, 3, 16, 16), codes, readings))
         assert samples.title == f"samples at step {step}"
         assert all(cloud.curve(*points.T) for points in codes)
-        for name in ("spread", "k"):
+        for name, label in (("spread", "spread"), ("k", "$k$")):
             values = [getattr(reading, name) for reading in readings]
             assert curves.curve([100, 200, 300, 400], values)
-            assert curves.curve(range(100, step + 1, 100), values[: step // 100]).name == name
+            assert curves.curve(range(100, step + 1, 100), values[: step // 100]).name == label

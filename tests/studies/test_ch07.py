@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy import stats
 
-from studies.figures.ch07 import Course, course, show_alphas, show_courses, show_moment, show_survival, show_variances
+from studies.figures.ch07 import show_alphas, show_courses, show_moment, show_survival, show_variances
+from studies.survival import Course, course
 
 
 def row(values: list[float]) -> dict:

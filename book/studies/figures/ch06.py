@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,7 +16,23 @@ from studies.detectors import DETECTORS, EARLY, Score, collapsed_at, coverage
 from studies.style import COLOURS, THICK, THIN, WIDTH, line_of, show_images
 from studies.workers import Row
 
+WAYS = (("-", COLOURS["BEGAN"]), ("--", "#444444"), (":", "#8c8c8c"))  # to tell groups of runs of one model apart
 LOOKS = {"monitor": ("o", COLOURS["BEGAN"]), "k alone": ("^", "#777777"), "M alone": ("x", COLOURS["real"])}
+
+
+def show_fates(groups: Mapping[str, Sequence[Row]], measures: Mapping[str, tuple[str, str]], level: float) -> Figure:
+    """Draw measures over training, a panel each, for groups of runs; `level` is dashed in the last panel.
+
+    Seeds are thin, and the median of a group is thick.
+    """
+    figure, panels = plt.subplots(1, len(measures), figsize=(WIDTH, 2.4))
+    for axes, (title, (part, name)) in zip(panels, measures.items(), strict=True):
+        for (line, colour), (group, rows) in zip(WAYS, groups.items(), strict=False):
+            _courses(axes, rows, part, name, group, {"color": colour, "linestyle": line})
+        axes.set(title=title, xlabel="training step", ylim=(0, None))
+    panels[-1].axhline(level, color=COLOURS["real"], linestyle="--", linewidth=1)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(groups), fontsize=8)
+    return figure
 
 
 def show_runs(panels: Mapping[str, Sequence[Row]], measures: Mapping[str, tuple[str, str]], *logs: str) -> Figure:
@@ -31,27 +48,27 @@ def show_runs(panels: Mapping[str, Sequence[Row]], measures: Mapping[str, tuple[
         column[-1].set_xlabel("training step")
         for axes, (part, name) in zip(column, measures.values(), strict=True):
             for model in dict.fromkeys(row["model"] for row in rows):
-                _courses(axes, [row for row in rows if row["model"] == model], part, name, model)
+                some = [row for row in rows if row["model"] == model]
+                _courses(axes, some, part, name, model, {**line_of(model), "markevery": 0.25})
     for axes, label in zip(grid[:, 0], measures, strict=True):
         axes.set_ylabel(label)
         if label in logs:
             axes.set_yscale("log")
     models = {name: line for axes in grid[0] for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
     if len(models) > 1:
-        figure.legend(models.values(), models, loc="outside upper center", ncols=len(models), fontsize=7)
+        figure.legend(models.values(), models, loc="outside upper center", ncols=len(models), fontsize=8)
     return figure
 
 
-def _courses(axes: Axes, rows: Sequence[Row], part: str, name: str, model: str) -> None:
-    """Draw one measure of the runs of a model."""
-    line = line_of(model)
+def _courses(axes: Axes, rows: Sequence[Row], part: str, name: str, label: str, line: Mapping[str, Any]) -> None:
+    """Draw one measure of some runs."""
     curves = [(row[part]["step"], row[part][name]) for row in rows]
     for step, values in curves:
         axes.plot(step, values, color=line["color"], **THIN)
     shared = min((step for step, _ in curves), key=len)
     # a run whose numbers are not finite any more counts as the highest
     values = np.nan_to_num([values[: len(shared)] for _, values in curves], nan=np.inf, posinf=np.inf)
-    axes.plot(shared, np.median(values, 0), **line, **THICK, markevery=0.25, label=model)
+    axes.plot(shared, np.median(values, 0), **line, **THICK, label=label)
 
 
 def show_codes(panels: Mapping[str, tuple[Tensor, Mapping[str, float]]], *, columns: int) -> Figure:
@@ -95,7 +112,7 @@ def show_paths(
             axes.plot(*pairs[-1], line["marker"], color=line["color"], markersize=4, alpha=0.8)
         axes.plot(*bounds[title], "--", color=COLOURS["real"], linewidth=1)
         axes.set(title=title, xscale="log", yscale="log", xlabel="coverage", xlim=(0.01, 1), ylim=(1e-3, 1))
-    row[0, 0].set_ylabel("k")
+    row[0, 0].set_ylabel("$k$")
     return figure
 
 
@@ -117,10 +134,10 @@ def show_alarms(groups: Mapping[str, Sequence[Row]]) -> Figure:
     In a run that does not collapse the marks are at the first false alarm.
     """
     rows = [row for group in groups.values() for row in group]
-    figure, axes = plt.subplots(figsize=(WIDTH, max(0.6 + 0.085 * len(rows), 1.4)))
+    figure, axes = plt.subplots(figsize=(WIDTH, max(0.8 + 0.1 * len(rows), 1.4)))
     for y, row in enumerate(rows):
         collapse, end = collapsed_at(row), row["steps"]
-        axes.plot([0, end], [y, y], color="#cccccc", linewidth=0.8, zorder=0)
+        axes.plot([0, end], [y, y], color="#8c8c8c", linewidth=0.8, zorder=0)
         if collapse is not None:
             axes.plot([collapse, end], [y, y], color=COLOURS["EBGAN"], linewidth=3, alpha=0.6, zorder=1)
         limit = 0 if collapse is None else collapse - EARLY
@@ -133,11 +150,11 @@ def show_alarms(groups: Mapping[str, Sequence[Row]]) -> Figure:
     axes.set_yticks(ends - np.array([len(group) for group in groups.values()]) / 2 - 0.5, list(groups))
     axes.set(xlabel="training step", ylim=(len(rows), -1))
     for end in ends[:-1]:
-        axes.axhline(end - 0.5, color="#999999", linewidth=0.6)
+        axes.axhline(end - 0.5, color="#444444", linewidth=0.6)
     axes.grid(visible=False, axis="y")
     marks = [Line2D([], [], linestyle="", marker=m, color=c, markerfacecolor="none") for m, c in LOOKS.values()]
     bar = Line2D([], [], color=COLOURS["EBGAN"], linewidth=3, alpha=0.6)
-    figure.legend([bar, *marks], ["collapsed", *LOOKS], loc="outside upper center", ncols=4, fontsize=7)
+    figure.legend([bar, *marks], ["collapsed", *LOOKS], loc="outside upper center", ncols=4, fontsize=8)
     return figure
 
 
@@ -161,10 +178,10 @@ def show_scores(scores: Mapping[str, Mapping[str, Score]]) -> Figure:
             false.barh(y, score.false_rate, height=0.5, color=colour)
         rate.set_yticks(range(len(of)), list(of))
         rate.set(ylim=(len(of) - 0.5, -0.5), xlim=(-0.03, 1.03), title=data)
-        lag.axvline(0, color="#999999", linewidth=0.8)
+        lag.axvline(0, color="#8c8c8c", linewidth=0.8)
         for axes in (lag, false):
             axes.set(yticks=[], ylim=(len(of) - 0.5, -0.5))
-    labels = "collapses found", "alarm minus collapse, steps", "false alarms in 10 000 steps"
+    labels = "share of collapses found", "alarm minus collapse\n(training steps)", "false alarms\nin 10 000 steps"
     for axes, label in zip(grid[-1], labels, strict=True):
         axes.set_xlabel(label)
     return figure
@@ -172,16 +189,16 @@ def show_scores(scores: Mapping[str, Mapping[str, Score]]) -> Figure:
 
 def show_moment(step: int, samples: Tensor, codes: Tensor, readings: Sequence[Reading]) -> Figure:
     """Draw a run at one step: samples `(16, C, H, W)`, codes `(2, N, 2)` and its readings, those up to now in full."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(WIDTH, 2.4), width_ratios=[1, 1, 1.3])
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(WIDTH, 2.5), width_ratios=[1.15, 1, 1.1])
     show_images(samples, columns=4, axes=left, title=f"samples at step {step}")
     _codes(middle, codes)
     middle.set_title("codes")
     at = EVERY * np.arange(1, len(readings) + 1)
     now = step // EVERY
-    for name, line in (("spread", "-"), ("k", "--")):
+    for name, label, line in (("spread", "spread", "-"), ("k", "$k$", "--")):
         values = [getattr(reading, name) for reading in readings]
         right.plot(at, values, line, color=COLOURS["BEGAN"], alpha=0.25)
-        right.plot(at[:now], values[:now], line, color=COLOURS["BEGAN"], label=name)
+        right.plot(at[:now], values[:now], line, color=COLOURS["BEGAN"], label=label)
     right.set(title="readings", xlabel="training step", ylim=(0, None))
-    right.legend(fontsize=7)
+    right.legend(fontsize=8)
     return figure

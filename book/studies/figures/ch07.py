@@ -1,7 +1,7 @@
 """The figures of BEGAN-CS: survival curves, measures over training, a sweep of alpha."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,42 +9,23 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from scipy import stats
 from torch import Tensor
 
 from began.images.pixels import to_unit
 from studies.style import COLOURS, MARKERS, WIDTH, seeds, show_images
-from studies.workers import Row
+from studies.survival import Course
 
 STYLES: dict[str, dict[str, Any]] = {  # dashes and markers repeat what the colour says
     "BEGAN": {"color": COLOURS["BEGAN"], "linestyle": "-", "marker": MARKERS["BEGAN"]},
     "BEGAN-CS": {"color": COLOURS["BEGAN-CS"], "linestyle": "--", "marker": MARKERS["BEGAN-CS"]},
     "L_c in both": {"color": "#444444", "linestyle": "-.", "marker": "^"},
-    "L_c in G": {"color": "#999999", "linestyle": ":", "marker": "v"},
+    "L_c in G": {"color": "#777777", "linestyle": ":", "marker": "v"},
 }
 
 
 SETS: dict[str, Any] = {"real": "-", "generated": ":"}
-
-
-class Course(NamedTuple):
-    """A measure of several runs over training: `(T,)` steps and `(E, T)` values, nan after a run's end."""
-
-    step: Sequence[int]
-    values: Tensor
-
-
-def course(rows: Sequence[Row], name: str, part: str = "stops") -> Course:
-    """Return how a measure ran in rows: `part` is "stops", "readings", "curve" or "frames", `name` one of its columns.
-
-    Raises KeyError where a row has no such column.
-    """
-    step = max((row[part]["step"] for row in rows), key=len)
-    values = torch.full((len(rows), len(step)), torch.nan)
-    for line, row in zip(values, rows, strict=True):
-        line[: len(row[part][name])] = torch.tensor(row[part][name], dtype=torch.float64)
-    return Course(step, values)
 
 
 def show_survival(panels: Mapping[str, Mapping[str, stats.CensoredData]]) -> Figure:
@@ -52,8 +33,8 @@ def show_survival(panels: Mapping[str, Mapping[str, stats.CensoredData]]) -> Fig
 
     A tick marks the end of training where runs are left; runs are lost or trained to the same step.
     """
-    figure, grid = _panels(len(panels), sharey=True)
-    for axes, (title, models) in zip(grid, panels.items(), strict=False):
+    figure, (row,) = plt.subplots(1, len(panels), figsize=(WIDTH, 2.3), sharey=True, squeeze=False)
+    for axes, (title, models) in zip(row, panels.items(), strict=True):
         for name, data in models.items():
             curve = stats.ecdf(data).sf
             step = np.concatenate([[0], curve.quantiles])
@@ -62,8 +43,10 @@ def show_survival(panels: Mapping[str, Mapping[str, stats.CensoredData]]) -> Fig
             axes.plot(step, share, drawstyle="steps-post", color=style["color"], linestyle=style["linestyle"])
             if share[-1]:
                 axes.plot(step[-1], share[-1], "|", color=style["color"], markersize=10, markeredgewidth=2)
-        axes.set(title=title, xlabel="training step", xlim=(0, None), ylim=(-0.03, 1.05))
-    figure.supylabel("share of runs not lost", fontsize=9)
+        axes.set(title=title, xlim=(0, None), ylim=(-0.03, 1.05))
+        axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+    figure.supxlabel("training step", fontsize=9)
+    row[0].set_ylabel("share of runs not lost")
     _legend(figure, next(iter(panels.values())))
     return figure
 
@@ -111,7 +94,7 @@ def show_variances(
         *(Line2D([], [], color=STYLES[name]["color"], label=name) for name in published),
         *(Line2D([], [], color="black", linestyle=line, label=of) for of, line in SETS.items()),
     ]
-    grid[0].legend(handles=lines, fontsize=7)
+    grid[0].legend(handles=lines, fontsize=8)
     return figure
 
 
@@ -130,7 +113,7 @@ def show_alphas(
         axes.plot(range(len(groups)), [np.median(values) for values in groups.values()], color=style["color"])
         if targets and title in targets:
             axes.axhline(targets[title], color=COLOURS["real"], linestyle="--", linewidth=1)
-        axes.set(title=title, xlabel="alpha", ylim=(0, None))
+        axes.set(title=title, xlabel="$\\alpha$", ylim=(0, None))
         axes.set_xticks(range(len(groups)), [f"{alpha:g}" for alpha in groups])
     return figure
 
@@ -138,9 +121,9 @@ def show_alphas(
 def show_moment(place: int, samples: Mapping[str, Tensor], courses: Mapping[str, Course], title: str) -> Figure:
     """Draw samples of models at one stop of their training, a row a seed, and where on its course each run then is.
 
-    Samples are uint8 `(E, 8, C, H, W)` by model; `place` counts the stops of `courses`, whose measure `title` names.
+    Samples are uint8 `(E, N, C, H, W)` by model; `place` counts the stops of `courses`, whose measure `title` names.
     """
-    figure, axes = plt.subplots(1, len(samples) + 1, figsize=(WIDTH, 2.2), width_ratios=[*[1] * len(samples), 0.9])
+    figure, axes = plt.subplots(1, len(samples) + 1, figsize=(WIDTH, 3), width_ratios=[*[1] * len(samples), 0.8])
     for picture, (name, blocks) in zip(axes, samples.items(), strict=False):
         show_images(to_unit(blocks.flatten(0, 1)), columns=blocks.shape[1], axes=picture)
         picture.set_title(name, color=STYLES[name]["color"])
@@ -153,11 +136,11 @@ def show_moment(place: int, samples: Mapping[str, Tensor], courses: Mapping[str,
     return figure
 
 
-def _panels(count: int, *, sharey: bool = False) -> tuple[Figure, list[Axes]]:
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
     """Return a figure of panels, three a line, or two where that leaves no gap."""
     columns = 2 if count in (2, 4) else min(count, 3)
     lines = -(-count // columns)
-    figure, grid = plt.subplots(lines, columns, figsize=(WIDTH, 2.2 * lines + 0.3), squeeze=False, sharey=sharey)
+    figure, grid = plt.subplots(lines, columns, figsize=(WIDTH, 2.2 * lines + 0.3), squeeze=False)
     for axes in grid.flat[count:]:
         axes.set_axis_off()
     return figure, list(grid.flat)
@@ -170,7 +153,6 @@ def _draw(axes: Axes, runs: Course, colour: str, line: str) -> None:
 
 def _legend(figure: Figure, names: Iterable[str]) -> None:
     """Name the models above all panels, where no line runs."""
-    lines = [
-        Line2D([], [], color=STYLES[name]["color"], linestyle=STYLES[name]["linestyle"], label=name) for name in names
-    ]
+    styles = {name.replace("L_c", r"$\mathcal{L}_c$"): STYLES[name] for name in names}
+    lines = [Line2D([], [], color=of["color"], linestyle=of["linestyle"], label=name) for name, of in styles.items()]
     figure.legend(handles=lines, loc="outside upper center", ncols=len(lines), fontsize=8)
