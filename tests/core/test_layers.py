@@ -55,7 +55,7 @@ LINES = {
     "studies.toy": 1250,
     "studies": 3400,
     "studies.figures": 1400,
-    "studies.readings": 2000,
+    "studies.readings": 2600,
 }
 
 
