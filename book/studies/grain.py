@@ -36,11 +36,20 @@ from studies.toy.ensemble import Ensemble
 from studies.toy.mixtures import PROBLEMS, score
 
 GRAINS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
-GAMMAS = (0.3, 0.5, 0.65, 0.8, 0.9, 1.0)
+MAP: dict[
+    float, tuple[float, ...]
+] = {  # gamma, and the grains tried with it: those about its critical one, and some far
+    0.3: (0.2, 0.3),
+    0.5: (0.0, 0.1, 0.15, 0.2, 0.3),
+    0.65: (0.0, 0.05, 0.1, 0.15, 0.2),
+    0.8: (0.0, 0.05, 0.1, 0.15, 0.3),
+    0.9: (0.0, 0.05, 0.1, 0.15),
+    1.0: (0.0, 0.05, 0.15),
+}
 FRESH = 20  # the first of the seeds that are reported; settings were tried on others
 TOOK_OFF = 0.6  # of the data's spread, from which on a run has taken off
 BINS = 5  # of a continuous attribute
-STOPS = (50, 100, 200, 300, 400, 500, 600, 750, 1000, 1250, 1500)  # where a run is read off on its way
+STOPS = (50, 100, 200, 300, 400, 500, 600, 800, 1000, 1250, 1500)  # where a run is read off on its way
 PICTURED = ((0.0, 0.5), (0.0, 0.8), (0.0, 1.0), (0.15, 0.5), (0.15, 0.8), (0.3, 0.5))  # whose samples are kept
 
 
@@ -293,7 +302,7 @@ class Tree(Run):
     """A run of `steps`, from whose end others fork with some of `changes`, and go back again after as many steps."""
 
     changes: tuple[Mapping[str, float], ...] = ()
-    away: int = 1000
+    away: int = 600
 
     def work(self, lab: Any) -> int:
         """Return the steps in it."""
@@ -486,11 +495,7 @@ TOY = {"lr_g": 1e-3, "lr_d": 1e-3}
 
 LADDER = (4, 8, 16, 32, 64)  # code lengths
 FALLING = {"grain": 0.15, "gamma": 0.8}
-BASES = {
-    "papers": {"grain": 0.0, "gamma": 0.5},
-    "one": {"grain": 0.0, "gamma": 1.0},
-    "grain": {"grain": 0.15, "gamma": 0.5},
-}
+BASES = ({"grain": 0.0, "gamma": 0.5}, {"grain": 0.0, "gamma": 1.0})
 STARTS: tuple[dict[str, float], ...] = (
     {"k_0": 0.1},
     {"k_0": 0.5},
@@ -513,37 +518,38 @@ OTHERS: tuple[dict[str, float], ...] = (
     {"grain": 0.15, "gamma": 0.8, "l2": 1, "alpha": 0.1},
     {"grain": 0.15, "gamma": 0.8, "ema": 0.99},
 )
-FORKS: tuple[dict[str, float], ...] = tuple({"gamma": gamma} for gamma in (0.3, 0.5, 0.7, 1.0, 1.2, 1.5))
-WITHOUT: tuple[dict[str, float], ...] = ({"gamma": 0.5}, {"grain": 0.0}, {"grain": 0.0, "gamma": 0.5})
+FORKS: tuple[dict[str, float], ...] = tuple({"gamma": gamma} for gamma in (0.3, 0.5, 0.7, 1.0, 1.3))
+WITHOUT: tuple[dict[str, float], ...] = ({"gamma": 0.5}, {"grain": 0.0})
 
 
 def jobs(lab: Lab) -> list[Job]:
     """List all jobs, the most important first."""
-    seeds, steps = range(FRESH, FRESH + lab.seeds), lab.steps or 1000
+    seeds, steps = range(FRESH, FRESH + lab.seeds), lab.steps or 800
 
-    def trials(group: str, settings: Sequence[Mapping[str, float]], steps: int) -> list[Job]:
+    def trials(group: str, settings: Iterable[Mapping[str, float]], steps: int) -> list[Job]:
+        settings = list(settings)
         return [Trial(group, "faces", "BEGAN", setting, seed, steps) for seed in seeds for setting in settings]
 
-    rooms = {"faces": GRAINS, "photographs": (0.0, 0.15), "digits": (0.0, 0.15)}
-    ladders = {"faces": (0.0, 0.1, 0.2), "photographs": (0.0, 0.1), "digits": (0.0, 0.1)}
+    rooms = {"faces": GRAINS, "photographs": (0.0, 0.15), "digits": (0.0,)}
+    ladders = {"faces": (0.0, 0.1), "photographs": (0.0,), "digits": (0.0,)}
     room = [
-        Alone("room", data, "D", {"grain": grain, "gamma": 1.0}, seed, steps)
+        Alone("room", data, "D", {"grain": grain, "gamma": 1.0}, seed, lab.steps or 1000)
         for data, grains in rooms.items()
         for seed in seeds
         for grain in grains
     ]
     ladder = [
-        Alone("ladder", data, "D", {"grain": grain, "gamma": 1.0, "n_z": n_z}, seed, steps)
+        Alone("ladder", data, "D", {"grain": grain, "gamma": 1.0, "n_z": n_z}, seed, lab.steps or 600)
         for data, grains in ladders.items()
         for seed in seeds[:2]
         for grain in grains
         for n_z in LADDER
     ]
-    full = trials("map", [{"grain": grain, "gamma": gamma} for grain in GRAINS for gamma in GAMMAS], steps)
-    margins = [{"grain": g, "gamma": 1.0, "margin": m} for g in (0.0, 0.15) for m in (0.5, 0.8, 1.0, 1.2)]
-    starts = [{**base, **change} for base in BASES.values() for change in STARTS]
+    margins = [{"grain": 0.0, "gamma": 1.0, "margin": m} for m in (0.5, 0.8, 1.0, 1.2)]
+    margins += [{"grain": 0.15, "gamma": 1.0, "margin": m} for m in (0.5, 0.8)]
+    starts = [{**base, **change} for base in BASES for change in STARTS]
     trees = [
-        Tree("warm", "faces", "BEGAN", setting, seed, lab.steps or 1500, changes, steps)
+        Tree("warm", "faces", "BEGAN", setting, seed, lab.steps or 1000, changes, lab.steps or 600)
         for seed in seeds
         for setting, changes in (({"grain": 0.0, "gamma": 1.0}, FORKS), (FALLING, WITHOUT))
     ]
@@ -551,12 +557,12 @@ def jobs(lab: Lab) -> list[Job]:
     return [
         *room,
         *ladder,
-        *full,
+        *trials("map", ({"grain": grain, "gamma": gamma} for gamma, grains in MAP.items() for grain in grains), steps),
         *trials("margin", margins, steps),
         *trees,
         *trials("other", OTHERS, steps),
         *toys,
-        *trials("launch", starts, lab.steps or 600),
+        *trials("launch", starts, lab.steps or 400),
     ]
 
 
