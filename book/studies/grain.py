@@ -6,7 +6,7 @@ s / (s + t). Grain on the real pictures adds to t. `took_off` says which runs us
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
