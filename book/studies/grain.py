@@ -22,7 +22,7 @@ from began.images.batches import Batches
 from began.images.faces import ATTRIBUTES, sample_attributes
 from began.images.pixels import pixel_std, to_pixels, to_unit
 from began.losses import Losses, reconstruction_loss
-from began.measure.distances import attribute_diversity, measure
+from began.measure.distances import attribute_diversity, curve_metrics, sharpness
 from began.measure.reader import Reader
 from began.measure.structure import Critic, spoilt
 from began.passes import K_MIN, Began, Halfway
@@ -56,7 +56,6 @@ class Lab(runner.Lab):
 
     count: int = 1000
     few: int = 500
-    nearest: int = 32  # samples whose nearest face is searched
     shown: int = 16  # samples kept for the eye
     data: tuple[str, ...] = choice(("faces", "photographs", "digits", "grid"))
 
@@ -163,7 +162,7 @@ def grain_of(setting: Mapping[str, float], step: int) -> float:
 
 def train(trial: Trial, lab: Lab, device: torch.device, advance: Advance) -> Made:
     """Train a run and return its row, its curve among it, and samples of those that are pictured."""
-    images, held_out = lab.pictures(trial.data)
+    images = lab.pictures(trial.data)[0]
     update, look = begin(trial, lab, device), Look(trial, lab)
     rng = torch.Generator(device).manual_seed(2 * 2**40 + trial.seed)
     rows, readings = [], []
@@ -182,8 +181,7 @@ def train(trial: Trial, lab: Lab, device: torch.device, advance: Advance) -> Mad
     row |= {"setting": dict(trial.setting), "readings": {name: [one[name] for one in readings] for name in readings[0]}}
     pictures = look.pictures(update)
     row["final"] = {**summary(history), **readings[-1], **look.losses(update, pictures)}
-    if trial.group != "launch":  # of which the way matters, not the end
-        row["final"] |= measure(pictures, held_out, look.reader, nearest=lab.nearest)
+    row["final"] |= look.ends(pictures)
     tensors: dict[str, dict[str, Tensor]] = {}
     if look.reader and trial.group == "map":
         row["easy"] = look.easy(update, pictures)
@@ -214,6 +212,14 @@ class Look:
         if self.reader and self.real is not None:
             attributes = self.reader.read(pictures).attributes
             found |= attribute_diversity(attributes, self.real[: len(pictures)], self.reader)
+        return found
+
+    def ends(self, pictures: Tensor) -> dict[str, float]:
+        """Return how near samples are to held-out pictures, and how sharp; and how diverse all of them are."""
+        sharp = sharpness(to_unit(pictures)) / sharpness(to_unit(self.held_out))
+        found = {**curve_metrics(pictures, self.held_out, self.reader), "sharpness": sharp}
+        if self.reader and self.real is not None:
+            found |= attribute_diversity(self.reader.read(pictures).attributes, self.real, self.reader)
         return found
 
     def losses(self, update: Update, pictures: Tensor) -> dict[str, float]:
@@ -515,10 +521,11 @@ def jobs(lab: Lab) -> list[Job]:
     ]
     toys = [ToyMap(code, (0.0, 0.05, 0.1, 0.2), (0.5, 0.8, 1.0), lab.seeds, lab.steps or 3000) for code in (1, 2)]
     return [
-        *room,
+        *(one for one in room if one.data != "digits" and not (one.data == "photographs" and one.setting["grain"])),
         *trials("map", ({"grain": grain, "gamma": gamma} for gamma, grains in MAP.items() for grain in grains), steps),
         *trials("margin", margins, steps),
         *trees,
+        *(one for one in room if one.data == "digits" or (one.data == "photographs" and one.setting["grain"])),
         *ladder,
         *trials("other", OTHERS, steps),
         *toys,
