@@ -1,11 +1,12 @@
-"""Which gamma leaves room for all of the data: how much of L(x) is structure, and how much texture beyond any code.
+"""Which gamma leaves room for all of the data, and how much grain makes room for a gamma.
 
-L(x) = s + t: s is what samples as rich as the data cost that are as plain as what a decoder draws; t is texture and
-noise that no short code holds and that samples don't need. The controller holds L(G(z)) = gamma L(x), so samples as
-rich as the data need gamma >= s / (s + t). Grain on the real pictures adds to t alone, and lowers that line.
+L(x) = s + t: s is what samples as rich as the data cost D, t is texture and noise that samples can do without. The
+controller holds L(G(z)) = gamma L(x), so samples as rich as the data need gamma >= s / (s + t). Grain on the real
+pictures raises L(x) and hardly touches s. It does not just add to the L1 loss, since a residual m meets noise as
+`E |m + sigma xi|`: for residuals that are about normal, `L^2 = L_0^2 + (2 / pi) sigma^2`, L_0 the loss without.
 """
 
-from dataclasses import replace
+import math
 from typing import NamedTuple
 
 import torch
@@ -19,16 +20,16 @@ from began.losses import reconstruction_loss
 from began.passes import Began
 from began.step import streams
 
+NOISE = (2 / math.pi) ** 0.5  # E |xi| of xi ~ N(0, 1)
 MOST = 10_000  # pictures that are looked at, from all over the set
 HELD_OUT = 10  # every so-manieth is not trained on
-GRAINS = (0.0, 0.1, 0.2)
 
 
 class Room(NamedTuple):
-    """Mean losses of held-out pictures at one grain, under D that learnt L(x) alone from pictures with that grain.
+    """Mean losses of held-out pictures under D that learnt L(x) alone, from pictures with some grain.
 
-    whole: of pictures with grain; clean: of the same without; copies: of what a second D, trained apart, made of them.
-    The copies are as rich as the data, and as plain as what a decoder draws: their loss stands for s.
+    whole: of pictures with that grain; clean: of the same without; copies: of what a second D, trained apart, made of
+    the clean ones. Copies are as rich as the data and as plain as what a decoder draws.
     """
 
     grain: float
@@ -37,19 +38,17 @@ class Room(NamedTuple):
     copies: float
 
     @property
-    def texture(self) -> float:
-        """t: what of the loss the copies do without."""
-        return self.whole - self.copies
+    def gammas(self) -> tuple[float, float]:
+        """The least gamma that leaves room at this grain: for samples like the copies, and like the clean pictures.
 
-    @property
-    def gamma(self) -> float:
-        """s / (s + t): the least gamma that leaves room for samples like the copies."""
-        return self.copies / self.whole
+        Photographs, whose own texture samples can do without, are nearer the first; clean drawings the second.
+        """
+        return self.copies / self.whole, self.clean / self.whole
 
-    @property
-    def gamma_clean(self) -> float:
-        """The least gamma that leaves room for the pictures themselves, down to their own texture."""
-        return self.clean / self.whole
+    def grains_for(self, gamma: float) -> tuple[float, float]:
+        """Return how much more grain makes room for a gamma above 0: again for copies, and for the pictures."""
+        low, high = (max((s / gamma) ** 2 - self.whole**2, 0.0) ** 0.5 / NOISE for s in (self.copies, self.clean))
+        return low, high
 
 
 class Critic:
@@ -109,27 +108,3 @@ def room(
     whole = spoilt(clean, config.grain, torch.Generator(device).manual_seed(config.seed))
     first, second = pair
     return Room(config.grain, first.loss(whole), first.loss(clean), first.loss(second.copy(clean)))
-
-
-def rooms(
-    images: Pictures | Files,
-    config: TrainConfig,
-    grains: tuple[float, ...] = GRAINS,
-    *,
-    steps: int = 500,
-    device: str | torch.device = "cpu",
-) -> list[Room]:
-    """Return the room at several grains, in order: see `room`."""
-    return [room(images, replace(config, grain=grain), steps=steps, device=device) for grain in sorted(grains)]
-
-
-def grain_for(gamma: float, found: list[Room]) -> float:
-    """Return the least grain with which a gamma leaves room, on the line between the grains that were tried.
-
-    ValueError where even the largest of them leaves none.
-    """
-    for low, high in zip([found[0], *found], found, strict=False):
-        if high.gamma <= gamma:
-            share = (low.gamma - gamma) / (low.gamma - high.gamma) if low.gamma > gamma else 0.0
-            return low.grain + share * (high.grain - low.grain)
-    raise ValueError(f"gamma must be at least {found[-1].gamma:.3g} with a grain of {found[-1].grain}, got {gamma}")

@@ -485,7 +485,7 @@ OTHERS: tuple[dict[str, float], ...] = (
     {"grain": 0.15, "gamma": 0.8, "l2": 1, "alpha": 0.1},
     {"grain": 0.15, "gamma": 0.8, "ema": 0.99},
 )
-FORKS: tuple[dict[str, float], ...] = tuple({"gamma": gamma} for gamma in (0.3, 0.5, 0.7, 1.0, 1.3))
+FORKS: tuple[dict[str, float], ...] = tuple({"gamma": gamma} for gamma in (0.3, 0.5, 0.7, 1.3))
 WITHOUT: tuple[dict[str, float], ...] = ({"gamma": 0.5}, {"grain": 0.0})
 
 

@@ -5,12 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from began.measure.structure import NOISE
 from studies import runner
 from studies.grain import GRAINS, TOOK_OFF
 from studies.statistics import interval
 from studies.workers import Row
-
-NOISE = (2 / np.pi) ** 0.5  # E |xi| of xi ~ N(0, 1)
 
 
 def load(group: str, **known: Any) -> list[Row]:
@@ -19,8 +18,8 @@ def load(group: str, **known: Any) -> list[Row]:
 
 
 def took_off(reading: Mapping[str, float]) -> bool:
-    """Whether samples have most of the data's spread: of attributes, and of pixels, which a reader can't misread."""
-    return min(reading["spread"], reading["std"]) >= TOOK_OFF
+    """Whether the attributes of samples have most of the spread that those of the data have."""
+    return reading["spread"] >= TOOK_OFF
 
 
 # The map, and what was predicted of it
@@ -85,6 +84,7 @@ def predictions(room: Sequence[Row]) -> dict[str, Prediction]:
     """Return what each theory predicts, from D alone on rendered faces: the least gamma at a grain.
 
     - additive: `s / (s + sigma sqrt(2 / pi))`, s the loss of clean pictures without grain;
+    - squares: `s / sqrt(s^2 + sigma^2 2 / pi)`, which is right for residuals that are normal;
     - folded: `E |m| / E |m + sigma xi|`, m the residuals of D trained with that grain, were they independent of the
       noise;
     - denoiser: `L(clean) / L(grainy)` under D trained with that grain, which assumes nothing;
@@ -106,6 +106,7 @@ def predictions(room: Sequence[Row]) -> dict[str, Prediction]:
 
     return {
         "additive": lambda grain: s / (s + NOISE * grain),
+        "squares": lambda grain: s / (s**2 + (NOISE * grain) ** 2) ** 0.5,
         "folded": line("residual", "folded"),
         "denoiser": line("clean", "grainy"),
         "copies": line("copies_of_clean", "grainy"),
@@ -142,6 +143,32 @@ def agreement(rows: Sequence[Row], prediction: Prediction) -> Agreement:
     share = sum(took) / len(took)
     mean, low, high = interval([sum(found) / len(found) for found in by_seed.values()])
     return Agreement(mean, max(low, 0.0), min(high, 1.0), max(share, 1 - share), len(by_seed))
+
+
+def grain_found(room: Sequence[Row]) -> dict[float, tuple[float, float, float]]:
+    """Return, for each grain that was added, what the law of squares makes of the losses with it and without.
+
+    `sqrt(L^2 - L_0^2) / sqrt(2 / pi)`, seed by seed: the mean and its 95 % interval.
+    """
+    whole = {(row["setting"]["grain"], row["seed"]): row["found"]["grainy"][-1] for row in room}
+    found: dict[float, list[float]] = {}
+    for (grain, seed), loss in sorted(whole.items()):
+        if grain and (0.0, seed) in whole:
+            found.setdefault(grain, []).append(max(loss**2 - whole[0.0, seed] ** 2, 0.0) ** 0.5 / NOISE)
+    return {grain: interval(values) for grain, values in found.items()}
+
+
+def least_gamma(room: Sequence[Row]) -> tuple[float, float, float]:
+    """Return `L(copies) / L(x)`, the least gamma that leaves room for copies: the mean and its 95 % interval."""
+    return interval([row["found"]["copies_of_clean"][-1] / row["found"]["grainy"][-1] for row in room])
+
+
+# From a run that took off, and back
+
+
+def kept(rows: Sequence[Row], measure: str = "spread") -> dict[str, tuple[float, float, float]]:
+    """Return a measure at the end of the trunk, of the way there and of the way back: means and 95 % intervals."""
+    return {part: interval([row[part][measure][-1] for row in rows]) for part in ("trunk", "there", "back")}
 
 
 # What D finds easy

@@ -8,7 +8,7 @@ import torch
 
 from began.config import TrainConfig
 from began.images.sources import Files, Pictures, open_images
-from began.measure.structure import Critic, Room, grain_for, room, rooms, spoilt
+from began.measure.structure import Critic, Room, room, spoilt
 
 CONFIG = TrainConfig(size=16, n=4, n_z=8, batch=8, lr=1e-3, seed=3)
 
@@ -40,25 +40,27 @@ def test_spoiling_adds_white_noise_of_its_strength():
     assert torch.equal(spoilt(x, 0.0, torch.Generator()), x)
 
 
-def test_room_is_a_ratio_of_losses():
-    found = Room(grain=0.1, whole=0.2, clean=0.15, copies=0.1)
-    assert found.texture == pytest.approx(0.1)
-    assert found.gamma == pytest.approx(0.5)
-    assert found.gamma_clean == pytest.approx(0.75)
+def test_room_is_a_ratio_of_losses_and_grain_makes_it():
+    found = Room(grain=0.0, whole=0.2, clean=0.2, copies=0.1)
+    assert found.gammas == pytest.approx((0.5, 1.0))
+    assert found.grains_for(1.0) == (0, 0)
+    for gamma in (0.3, 0.5, 0.8):
+        for s, grain in zip((0.1, 0.2), found.grains_for(gamma), strict=True):
+            whole = math.sqrt(0.2**2 + 2 / math.pi * grain**2)
+            assert s / whole == pytest.approx(min(gamma, s / 0.2))
+    assert found.grains_for(0.8)[0] == 0, "copies have room already"
 
 
-def test_more_grain_is_more_texture_and_the_loss_is_bounded_by_what_noise_costs(faces):
-    """The grain that is added is known: half-way from nothing to all of it, texture grows by less than sigma 0.8."""
-    found = rooms(faces, CONFIG, (0.3, 0.0), steps=60)
-    assert [one.grain for one in found] == [0.0, 0.3]
-    none, much = found
+def test_grain_that_was_added_is_found_again(faces):
+    """By the law of squares, from losses alone; plain addition would be far off."""
+    none, much = (room(faces, replace(CONFIG, grain=grain), steps=200) for grain in (0.0, 0.2))
     assert none.whole == none.clean
     assert 0 < none.copies < none.whole
-    whole = 0.3 * math.sqrt(2 / math.pi)
-    assert whole < much.whole < none.whole + whole
-    assert 0.3 * whole < much.texture - none.texture < whole
-    assert much.gamma < none.gamma <= 1
-    assert much.gamma < much.gamma_clean < 1
+    found = math.sqrt((much.whole**2 - none.whole**2) * math.pi / 2)
+    assert found == pytest.approx(0.2, rel=0.15)
+    assert (much.whole - none.whole) * math.sqrt(math.pi / 2) < 0.75 * 0.2
+    assert much.gammas[0] < none.gammas[0]
+    assert much.gammas[1] < none.gammas[1] == 1
 
 
 def test_what_is_found_depends_on_seed_and_pictures_alone(faces):
@@ -81,13 +83,3 @@ def test_pictures_in_files_are_read(tmp_path):
 def test_too_few_pictures_are_refused(faces):
     with pytest.raises(ValueError, match="must hold at least 10 pictures, got 9"):
         room(Pictures(torch.stack([faces[i] for i in range(9)]), "few"), CONFIG)
-
-
-def test_the_grain_for_a_gamma_lies_between_those_that_were_tried():
-    found = [Room(grain, 1.0, 1.0, copies) for grain, copies in ((0.0, 0.8), (0.1, 0.6), (0.2, 0.5))]
-    assert grain_for(0.9, found) == 0.0
-    assert grain_for(0.8, found) == 0.0
-    assert grain_for(0.7, found) == pytest.approx(0.05)
-    assert grain_for(0.5, found) == pytest.approx(0.2)
-    with pytest.raises(ValueError, match=r"gamma must be at least 0.5 with a grain of 0.2, got 0.4"):
-        grain_for(0.4, found)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from began.measure.structure import NOISE
 from studies import takeoff
 from studies.takeoff import Cell, affinity_of, agreement, cells, critical, one_setting, predicted_grain, predictions
 
@@ -12,7 +13,7 @@ def run(gamma: float, grain: float, seed: int, *, took: bool, **more: float) -> 
     return {
         "setting": {"gamma": gamma, "grain": grain, **more},
         "seed": seed,
-        "final": {"spread": 0.9 if took else 0.2, "std": 0.8},
+        "final": {"spread": 0.9 if took else 0.2},
     }
 
 
@@ -30,10 +31,9 @@ MAP = [
 ]
 
 
-def test_a_run_took_off_where_attributes_and_pixels_are_spread():
-    assert takeoff.took_off({"spread": 0.6, "std": 0.6})
-    assert not takeoff.took_off({"spread": 1.1, "std": 0.59}), "a reader reads attributes off grey noise, too"
-    assert not takeoff.took_off({"spread": 0.59, "std": 1.1})
+def test_a_run_took_off_where_attributes_are_spread():
+    assert takeoff.took_off({"spread": 0.6})
+    assert not takeoff.took_off({"spread": 0.59})
 
 
 def test_cells_count_the_runs_that_took_off():
@@ -59,6 +59,7 @@ def test_each_theory_predicts_a_line_from_d_alone():
     lines = predictions(ROOM)
     assert lines["additive"](0.0) == 1
     assert lines["additive"](0.1) == pytest.approx(0.1 / (0.1 + 0.1 * math.sqrt(2 / math.pi)))
+    assert lines["squares"](0.1) == pytest.approx(1 / math.sqrt(1 + 2 / math.pi))
     assert lines["denoiser"](0.1) == pytest.approx(0.5)
     assert lines["denoiser"](0.2) == pytest.approx((0.5 + 0.3) / 2)
     assert lines["copies"](0.0) == pytest.approx(0.6)
@@ -78,6 +79,39 @@ def test_a_prediction_is_held_against_each_run_and_the_best_constant():
     assert found.null == pytest.approx(took / 18)
     assert agreement(MAP, lambda _: 0.0).mean == pytest.approx(took / 18), "all are to take off"
     assert agreement(MAP, lambda _: 2.0).null == found.null
+
+
+def test_grain_is_found_again_by_the_law_of_squares():
+    room = [
+        {"seed": seed, "setting": {"grain": grain}, "found": {"grainy": [9.9, math.hypot(loss, NOISE * grain)]}}
+        for seed, loss in ((0, 0.1), (1, 0.2))
+        for grain in (0.0, 0.1, 0.3)
+    ]
+    found = takeoff.grain_found(room)
+    assert list(found) == [0.1, 0.3]
+    assert found[0.1] == pytest.approx((0.1, 0.1, 0.1))
+    assert found[0.3] == pytest.approx((0.3, 0.3, 0.3))
+    assert takeoff.grain_found(room[1:3]) == {}, "without a run that had none, nothing is known"
+
+
+def test_the_least_gamma_is_what_copies_cost():
+    mean, low, high = takeoff.least_gamma(ROOM[1:3])
+    assert mean == pytest.approx(0.5)
+    assert low < 0.4 < 0.6 < high
+
+
+def test_what_a_fork_kept_is_read_off_its_ends():
+    rows = [
+        {part: {"spread": [0.0, seed + value]} for part, value in (("trunk", 1.0), ("there", 0.2), ("back", 0.5))}
+        for seed in (0.0, 0.1)
+    ]
+    found = takeoff.kept(rows)
+    assert {part: round(mean, 3) for part, (mean, _, _) in found.items()} == {
+        "trunk": 1.05,
+        "there": 0.25,
+        "back": 0.55,
+    }
+    assert all(low < mean < high for mean, low, high in found.values())
 
 
 def test_affinity_is_given_beside_that_of_shuffled_losses():

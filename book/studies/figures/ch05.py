@@ -134,7 +134,13 @@ def show_courses(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str], st
 # What makes a run take off
 
 
-LINES = {"additive": ":", "folded": "-.", "denoiser": "-", "copies": "--"}  # of the predictions
+LINES = {  # of the predictions
+    "additive": ":",
+    "squares": (0, (5, 1)),
+    "folded": "-.",
+    "denoiser": "-",
+    "copies": "--",
+}
 
 
 def show_map(rows: Sequence[Row]) -> Figure:
@@ -149,7 +155,7 @@ def show_map(rows: Sequence[Row]) -> Figure:
         axes.annotate(f"{count}/{runs}", (grain, gamma), xytext=(10, -3), textcoords="offset points", fontsize=7)
     fine = np.linspace(0, max(row["setting"]["grain"] for row in rows), 61)
     for name, prediction in takeoff.predictions(takeoff.load("room", data="faces")).items():
-        axes.plot(fine, [prediction(grain) for grain in fine], LINES[name], color="#444444", label=name)
+        axes.plot(fine, [prediction(grain) for grain in fine], linestyle=LINES[name], color="#444444", label=name)
     axes.set(xlabel="grain, standard deviation", ylabel="gamma", ylim=(0.25, 1.07))
     axes.legend(fontsize=7, title="room above the line", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
