@@ -41,6 +41,9 @@ class TrainConfig:
     count: int | None = option(None, "pictures to use (all; 8192 rendered faces)", 1)
     broken: Broken = option("stop", "what a picture that can't be read does")
     flip: bool = option(False, "mirror pictures at random")
+    grain: float = option(
+        0.0, "standard deviation of white noise on real pictures, new in each step; pictures span -1 to 1", 0, 2
+    )
     size: int = option(32, f"image height and width: {', '.join(map(str, SIZES))}", 16, 256)
     channels: int = option(3, "1 (grey) or 3 (colour)", 1, 3)
     n: int = option(16, "filters of the first level", 1)

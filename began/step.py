@@ -48,9 +48,11 @@ class Update:
 
     `update(x)` with x `(B, C, H, W)` in [-1, 1] moves both players by Adam, k, the carries and the moving average, and
     writes a row of `Record` on the device; `take_rows()` hands them over. Nothing in it waits for the host, and on CUDA
-    it is one graph unless `graph` is False. What fails of graph, torch.compile and lower precision in the first calls,
-    the run goes on `without`. With several `ranks`, x is this process's part of the batch, and all else is that of the
-    whole. `config` is that given with its precision decided without a trial (`decided`; with one: `tuning.settled`).
+    it is one graph unless `graph` is False. With a `config.grain` the pass, whichever it is, sees x + grain xi, xi
+    normal and new in each step: L(x) in the rows is that of grainy pictures, while the batch stays as it was. What
+    fails of graph, torch.compile and lower precision in the first calls, the run goes on `without`. With several
+    `ranks`, x is this process's part of the batch, and all else is that of the whole. `config` is that given with its
+    precision decided without a trial (`decided`; with one: `tuning.settled`).
     `rule(model, x, z)` gets the gradients in another way: it returns the losses and what adds the gradients, as
     `passes.fast_pass` does.
     """
@@ -184,9 +186,17 @@ class Update:
         model, ranks = self.model, self.ranks
         x = x.to(model.equilibrium.k.dtype).contiguous(memory_format=torch.channels_last)
 
-        def z() -> Tensor:
-            return model.noise(len(x) * ranks.count, self.rng)[ranks.rank * len(x) :][: len(x)]
+        def ours(of_all: Tensor) -> Tensor:
+            return of_all[ranks.rank * len(x) :][: len(x)]
 
+        def z() -> Tensor:
+            return ours(model.noise(len(x) * ranks.count, self.rng))
+
+        if self.config.grain:
+            shape = (len(x) * ranks.count, *x.shape[1:])
+            xi = ours(torch.randn(shape, generator=self.rng, device=x.device, dtype=x.dtype))
+            # not clipped to [-1, 1]: clipped noise has a mean of its own near black and white, which D would learn
+            x = torch.add(x, xi, alpha=self.config.grain).contiguous(memory_format=torch.channels_last)
         with self._autocast:
             losses, backward = self._forward(x, z)
         model.zero_grad(set_to_none=True)

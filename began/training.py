@@ -44,11 +44,11 @@ class Trainer(State):
     in another way than the config's (see `step.Update`). A resumed run equals an uninterrupted one, bit for bit on a
     CPU. `config` is that given with its precision decided (`tuning.settled`).
 
-    Every `collapse.EVERY` steps a `Reading` is taken; `readings` holds them. A suspected collapse is logged; with
-    `on_collapse="stop"` it ends the run, with "rollback" the run goes on from its last good checkpoint with the
-    config's remedy (BEGAN 3.4.1 halves the learning rate), and `rollbacks` tells of it. Raises ValueError where images
-    and config disagree, ranks do not divide the batch, the device can't be used, or a rollback has no `out` to go back
-    to.
+    Every `collapse.EVERY` steps a `Reading` is taken, of the pictures as they are: grain is what the update alone sees.
+    `readings` holds them. A suspected collapse is logged; with `on_collapse="stop"` it ends the run, with "rollback"
+    the run goes on from its last good checkpoint with the config's remedy (BEGAN 3.4.1 halves the learning rate), and
+    `rollbacks` tells of it. Raises ValueError where images and config disagree, ranks do not divide the batch, the
+    device can't be used, or a rollback has no `out` to go back to.
     """
 
     def fit(self, steps: int | None = None, *, progress: bool = True, quiet_stop: bool = False) -> Record:

@@ -93,5 +93,13 @@ JOBS = [
         limit=1200,
         least=60,
     ),
+    Job(
+        "takeoff",
+        "which grain and gamma take off at 64x64, three seeds",
+        ("benchmarks/takeoff.py",),
+        expected=500,
+        limit=1500,
+        least=60,
+    ),
     training("two-processes", "one run on two GPUs over NCCL", 60, gpus=2),
 ]

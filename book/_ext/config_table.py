@@ -35,7 +35,7 @@ def allowed(field: dataclasses.Field) -> str:
         return ""
     if high == LARGEST:
         return f"{number(low)} or more" if low == int(low) else "above 0"
-    if 1 < high < 1000:  # few enough to try them all
+    if field.type is int and 1 < high < 1000:  # few enough to try them all
         return ", ".join(str(value) for value in range(low, high + 1) if accepted(field.name, value))
     return f"{number(low)} to {number(high)}"
 

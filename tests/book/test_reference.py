@@ -80,9 +80,11 @@ def test_the_table_has_every_field_with_its_default_range_and_meaning(extension:
         assert meaning.startswith(field.metadata["help"])
     assert table["alpha"][2].endswith("; 0.1 in began_cs")
     assert [
-        table[name][1] for name in ("flip", "norm", "gamma", "channels", "log_every", "n", "lr", "seed", "data")
+        table[name][1]
+        for name in ("flip", "grain", "norm", "gamma", "channels", "log_every", "n", "lr", "seed", "data")
     ] == [
         "True, False",
+        "0 to 2",
         "l1, l2",
         "0 to 1",
         "1, 3",

@@ -36,6 +36,7 @@ def test_a_config_cannot_be_changed():
         ({"gamma": "0.5"}, "gamma must be float, got '0.5'"),
         ({"lr": 0.0}, "lr must be at least .* got 0"),
         ({"lr": float("inf")}, "lr must be .* got inf"),
+        ({"grain": -0.1}, "grain must be at least 0 and at most 2, got -0.1"),
         ({"batch": 0}, "batch must be at least 1, got 0"),
         ({"batch": 2.5}, "batch must be int, got 2.5"),
         ({"steps": True}, "steps must be int, got True"),

@@ -25,7 +25,7 @@ from began.training import Trainer
 
 CUDA = torch.device("cuda", 0)
 OPTIONS = {"size": 16, "n": 4, "n_z": 8, "batch": 4, "log_every": 5, "steps": 12, "skip": True, "ema": 0.9}
-ALL = {**OPTIONS, "carry_steps": 10, "scale_free": True}
+ALL = {**OPTIONS, "carry_steps": 10, "scale_free": True, "grain": 0.1}
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
 
 

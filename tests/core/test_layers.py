@@ -45,7 +45,7 @@ LINES = {
     "began": 2050,
     "began.runs": 400,
     "began.images": 1350,
-    "began.measure": 650,
+    "began.measure": 800,
     "began.codes": 320,
     "began.cli": 750,
     "studies.workers": 100,
@@ -53,8 +53,8 @@ LINES = {
     "studies.objectives": 100,
     "studies.runner": 400,
     "studies.toy": 1250,
-    "studies": 3400,
-    "studies.figures": 1400,
+    "studies": 4000,
+    "studies.figures": 1600,
     "studies.readings": 2600,
 }
 

@@ -22,6 +22,7 @@ RUNS = {
     "began": {},
     "began-cs": {"alpha": 0.1, "norm": "l2", "ema": 0.9, "carry_steps": 30, "flip": True},
     "reference": {"alpha": 0.1, "mode": "reference"},
+    "grain": {"grain": 0.2, "ema": 0.9},
     "rollback": {"on_collapse": "rollback"},
 }
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -119,6 +119,95 @@ def test_a_fast_step_ends_where_a_reference_step_does():
             torch.testing.assert_close(ours, exact, rtol=0, atol=1e-6)  # a step is 5e-4
 
 
+GRAIN = 0.3
+
+
+def seen_by(update: Update, x: torch.Tensor, monkeypatch) -> torch.Tensor:
+    """What the pass is handed in one update."""
+    seen, forward = [], update._forward
+    with monkeypatch.context() as patched:
+        patched.setattr(update, "_forward", lambda x, z: (seen.append(x.clone()), forward(x, z))[1])
+        update(x)
+    return seen[0]
+
+
+def grainy(x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """The equation x + grain xi, xi ~ N(0, 1), with the numbers that a generator draws next."""
+    return x + GRAIN * torch.randn(x.shape, generator=rng, dtype=x.dtype)
+
+
+def ahead(update: Update) -> torch.Generator:
+    """A generator that draws what the update is about to draw."""
+    rng = torch.Generator()
+    rng.set_state(update.rng.get_state())
+    return rng
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+@pytest.mark.parametrize("mode", ["fast", "reference"])
+def test_grain_is_white_noise_on_the_real_pictures_alone(mode, alpha):
+    """Losses and gradients of two steps are those of the equations at x + grain xi, in float64; x stays as it was."""
+    update = Update(config(mode=mode, alpha=alpha, grain=GRAIN, k_0=0.3, lr=1e-12), CPU)
+    update.model.double()
+    rng, x = ahead(update), batch().double()
+    before = x.clone()
+    for _ in range(2):
+        noisy = grainy(x, rng)
+        z_D = update.model.noise(4, rng)
+        z_G = update.model.noise(4, rng) if mode == "reference" else z_D
+        expected, losses = gradients(update.model, lambda m, x, _, z=(z_D, z_G): reference_pass(m, x, *z), noisy, None)
+        update(x)
+        for ours, exact in zip(update.model.parameters(), expected, strict=True):
+            assert torch.linalg.norm(ours.grad - exact) <= 1e-9 * torch.linalg.norm(exact)
+        torch.testing.assert_close(update.take_rows()[0, :3].double(), losses, rtol=1e-6, atol=1e-7)
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_every_pass_sees_the_same_grain_and_nobody_clips_it(precision, monkeypatch):
+    """White and black pictures too: what they become is as often above as below."""
+    update = Update(config(grain=GRAIN, precision=precision), CPU)
+    x = batch().sign()
+    expected = grainy(x, ahead(update))
+    seen = seen_by(update, x, monkeypatch)
+    torch.testing.assert_close(seen, expected)
+    assert seen.dtype == torch.float32
+    assert seen.is_contiguous(memory_format=torch.channels_last)
+    assert ((seen.abs() > 1).float().mean() - 0.5).abs() < 0.05
+    assert (seen - x).std().item() == pytest.approx(GRAIN, rel=0.05)
+    assert not torch.equal(seen_by(update, x, monkeypatch), seen)
+
+
+def test_a_rule_of_ones_own_sees_the_grain():
+    seen = []
+    update = Update(config(grain=GRAIN), CPU, rule=lambda m, x, z: (seen.append(x), fast_pass(m, x, z))[1])
+    expected = grainy(batch(), ahead(update))
+    update(batch())
+    torch.testing.assert_close(seen[0], expected)
+
+
+def test_ranks_take_their_parts_of_one_grain(monkeypatch):
+    """Together they see what a process alone sees with all of the batch; z is shared out behind it."""
+    whole, x = Update(config(grain=GRAIN), CPU), batch()
+    alone = seen_by(whole, x, monkeypatch)
+    for rank in (0, 1):
+        ranks = Ranks(rank, 2)
+        monkeypatch.setattr(Ranks, "parallel", lambda _, model: model)
+        monkeypatch.setattr(Ranks, "mean", lambda _, values: values)
+        part = Update(config(grain=GRAIN), CPU, ranks)
+        assert torch.equal(seen_by(part, x[2 * rank :][:2], monkeypatch), alone[2 * rank :][:2])
+        assert torch.equal(part.rng.get_state(), whole.rng.get_state())
+
+
+def test_without_grain_nothing_is_drawn_for_it():
+    """The generator has drawn z alone: old runs stay what they were, bit for bit."""
+    update = Update(config(), CPU)
+    rng = ahead(update)
+    update(batch())
+    update.model.noise(4, rng)
+    assert torch.equal(rng.get_state(), update.rng.get_state())
+
+
 @pytest.mark.parametrize("mode", ["fast", "reference"])
 def test_an_update_moves_both_players_and_k_and_keeps_its_row(mode):
     update = Update(config(mode=mode, gamma=1.0), CPU)
@@ -179,7 +268,7 @@ class NoHostReads(TorchDispatchMode):
 )
 @pytest.mark.parametrize("alpha", [0.0, 0.1])
 def test_no_step_waits_for_the_host(mode, alpha, precision):
-    update = Update(config(alpha=alpha, carry_steps=10, ema=0.9, mode=mode, precision=precision), CPU)
+    update = Update(config(alpha=alpha, carry_steps=10, ema=0.9, mode=mode, precision=precision, grain=0.1), CPU)
     with NoHostReads():
         update(batch())
         with pytest.raises(AssertionError, match="waits for the host"):
@@ -328,7 +417,7 @@ def assert_same(ours, theirs) -> None:
 @pytest.mark.parametrize("parts", [1, 200, 10**6])
 def test_where_a_graph_fails_the_run_goes_on_by_single_steps(parts, precision, caplog):
     """The same to the last bit, wherever the capture broke off: between two players, or when all had moved."""
-    options = config(alpha=0.1, ema=0.9, carry_steps=9, log_every=9, precision=precision)
+    options = config(alpha=0.1, ema=0.9, carry_steps=9, log_every=9, precision=precision, grain=0.2)
     update = Update(options, CPU)
     update._graph = BrokenGraph(parts)
     assert "one CUDA graph a step" in update.how
@@ -442,7 +531,7 @@ def test_where_compile_fails_only_at_the_networks_the_run_goes_on(monkeypatch, c
 def test_a_graph_replays_the_step(alpha, mode, precision):
     """Noise, both players, k, the carries, the moving average and the learning rate go on as in single calls."""
     device = torch.device("cuda")
-    options = config(alpha=alpha, mode=mode, precision=precision, carry_steps=20, ema=0.9, log_every=12)
+    options = config(alpha=alpha, mode=mode, precision=precision, carry_steps=20, ema=0.9, log_every=12, grain=0.2)
     ends = []
     for graph in (False, True):
         update = Update(options, device, graph=graph)

@@ -16,7 +16,7 @@ from torchvision.utils import save_image
 
 from began import training
 from began.checkpoints import CHECKPOINT, GOOD, good_files, load_checkpoint
-from began.collapse import CollapseError
+from began.collapse import COUNT, CollapseError, Reading, take_reading
 from began.config import TrainConfig
 from began.images.sources import Files, Pictures, open_images
 from began.rescue import RETURNS
@@ -49,8 +49,9 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(alpha, mode):
     assert ((k >= 0) & (k <= 1)).all()
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path):
-    options = config(steps=23, ema=0.9, carry_steps=20, alpha=0.1, lr_patience=5, lr=5e-3)
+@pytest.mark.parametrize("grain", [0.0, 0.2])
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, grain: float):
+    options = config(steps=23, ema=0.9, carry_steps=20, alpha=0.1, lr_patience=5, lr=5e-3, grain=grain)
     whole = Trainer(options, pictures())
     whole.fit()
     first = Trainer(options, pictures(), out=tmp_path)
@@ -330,6 +331,21 @@ def test_readings_are_taken_and_change_nothing(monkeypatch):
     torch.testing.assert_close(state(watched), state(unwatched), rtol=0, atol=0)
     assert watched.readings[-1].k == watched.history.k[-1]
     assert all(0 < reading.spread < 10 and 0 < reading.top <= 1 for reading in watched.readings)
+
+
+def test_readings_are_of_pictures_without_their_grain(monkeypatch):
+    """They follow from the networks and the pictures as they are, and no noise is drawn for them."""
+    monkeypatch.setattr(training, "EVERY", 20)
+    trainer = Trainer(config(steps=20, grain=1.0), pictures())
+    before = trainer.watched.clone()
+    trainer.fit()
+    assert torch.equal(trainer.watched, before)
+    assert ((trainer.watched >= -1) & (trainer.watched <= 1)).all()
+    with torch.no_grad():
+        G, Enc = trainer.model.generator, trainer.model.discriminator.encode
+        x, v = trainer.watched, G(trainer.update.sample_z[:COUNT])
+        expected = take_reading(trainer.model.equilibrium.k, x.flatten(1), v.flatten(1), Enc(x), Enc(v))
+    assert trainer.readings == [Reading(*expected.tolist())]
 
 
 def test_few_pictures_are_watched_all_many_from_all_over_the_set():

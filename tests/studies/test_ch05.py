@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from studies import takeoff
+from studies.figures import ch05
 from studies.figures.ch05 import TradeOff, show_courses, show_gamma, show_measures, show_trade_offs
 from studies.statistics import by_gamma
 
@@ -71,3 +73,64 @@ def test_courses_end_at_the_step_asked_for(check_figure):
         assert {panel.curve([10, 20], [x, 2 * x]).name for x in values} == {gamma}
     assert max(series.points[:, 0].max() for series in panel.series) == 20
     check_figure(show_courses(ROWS[:1], {"x": "the x"}, 10))
+
+
+def test_the_map_has_a_mark_a_cell_and_a_line_a_prediction(check_figure, monkeypatch):
+    def run(gamma: float, grain: float, spread: float) -> dict:
+        return {"setting": {"gamma": gamma, "grain": grain}, "seed": 0, "final": {"spread": spread, "std": 1.0}}
+
+    lines = {"additive": lambda grain: 0.9 - grain, "copies": lambda grain: 0.6 - grain}
+    monkeypatch.setattr(takeoff, "load", lambda group, **_: [group])
+    monkeypatch.setattr(takeoff, "predictions", lambda room: lines if room == ["room"] else {})
+    rows = [run(0.5, 0.0, 0.1), run(0.5, 0.2, 0.9), run(0.5, 0.2, 0.2), run(0.8, 0.2, 0.9)]
+    (panel,) = check_figure(ch05.show_map(rows))
+    fine = np.linspace(0, 0.2, 61)
+    assert panel.curve(fine, 0.9 - fine).name == "additive"
+    assert panel.curve(fine, 0.6 - fine).name == "copies"
+    assert panel.has([0.0, 0.2, 0.2], [0.5, 0.5, 0.8])
+    notes = {text.xy: text.get_text() for text in panel.axes.texts}
+    assert notes == {(0.0, 0.5): "0/1", (0.2, 0.5): "1/2", (0.2, 0.8): "1/1"}
+
+
+def test_faces_are_shown_by_what_they_cost(check_figure):
+    blocks = {name: torch.full((3, 3, 16, 16), value) for name, value in (("easiest", -1.0), ("samples", 1.0))}
+    easy, samples = check_figure(ch05.show_easy_faces(blocks))
+    values = [np.asarray(panel.axes.images[0].get_array())[5, 5, 0] for panel in (easy, samples)]
+    assert values == [0, 255]
+
+
+def test_shares_are_drawn_over_what_values_cost(check_figure):
+    table = {"a": {"loss": [1.0, 3.0], "share": [0.6, 0.2], "real": [0.4, 0.4]}}
+    rows = [{"easy": {"table": table, "correlation": -0.5, "null": value}} for value in (0.1, -0.1)]
+    (panel,) = check_figure(ch05.show_shares({"no grain": rows}))
+    assert panel.has([0.5, 1.5], [1.5, 0.5])
+    assert panel.level(1.0)
+    assert panel.title == "no grain: -0.50, shuffled 0.00"
+
+
+def test_forks_are_drawn_there_and_back(check_figure):
+    def tree(change: dict, seed: int) -> dict:
+        parts = {"trunk": ([1, 2], [0.1, 0.5 + seed]), "there": ([3], [0.2 + seed]), "back": ([4], [0.4 + seed])}
+        readings = {part: {"step": step, "spread": values} for part, (step, values) in parts.items()}
+        return {"change": change, "seed": seed, "steps": 2, "away": 1, **readings}
+
+    rows = [tree(change, seed) for change in ({"gamma": 0.3}, {"grain": 0.0}) for seed in (0, 1)]
+    first, second = check_figure(ch05.show_warm(rows, "spread", "spread"))
+    assert (first.title, second.title) == ("gamma 0.3", "grain 0")
+    for panel in (first, second):
+        assert panel.curve([1, 2], [0.1, 0.5])
+        assert panel.curve([1, 2], [0.1, 1.0]), "the median"
+        assert panel.has([3, 4], [1.2, 1.4])
+        assert panel.upright(2)
+        assert panel.upright(3)
+
+
+def test_margins_are_drawn_beside_k(check_figure):
+    def rows(*values: float) -> list[dict]:
+        return [{"final": {"spread": value, "std": 2 * value}} for value in values]
+
+    groups = {"with k": rows(0.2, 0.4), "margin 1": rows(0.5, 0.9)}
+    first, second = check_figure(ch05.show_margins(groups, {"spread": "of attributes", "std": "of pixels"}))
+    assert (first.axes.get_xlabel(), second.axes.get_xlabel()) == ("of attributes", "of pixels")
+    assert first.has([0.2, 0.4, 0.5, 0.9], [0, 0, 1, 1])
+    assert second.has([0.4, 0.8, 1.0, 1.8], [0, 0, 1, 1])

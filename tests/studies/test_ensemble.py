@@ -30,7 +30,7 @@ def _float64():
 
 def settings(name: str) -> list[dict[str, float]]:
     """Return three settings that differ in all numbers that may differ."""
-    knobs = {**OWN, "decay": (0.0, 0.5, 1.0), "ema": (0.0, 0.5, 0.9)}
+    knobs = {**OWN, "decay": (0.0, 0.5, 1.0), "ema": (0.0, 0.5, 0.9), "grain": (0.0, 0.3, 0.1)}
     knobs |= {key: knob.choices for key, knob in METHODS[name].knobs.items() if isinstance(knob.default, float)}
     return [{**SMALL, **{key: values[e % len(values)] for key, values in knobs.items()}} for e in range(3)]
 
@@ -196,6 +196,29 @@ def test_every_block_brings_new_noise_and_every_seed_its_own():
     assert nearest.mean().item() == pytest.approx(0.05 * (torch.pi / 2) ** 0.5, rel=0.05)
     assert (-1 < z.min() < -0.99, 0.99 < z.max() < 1) == (True, True)
     assert (0 < u.min() < 0.01, 0.99 < u.max() < 1) == (True, True)
+
+
+def test_grain_is_white_noise_on_x_of_each_runs_own_strength_and_stream():
+    """x + grain xi; z, u and a run without grain are what they are where nobody has any."""
+    seen = {}
+    for grains in ((0.0, 0.0, 0.0), (0.0, 0.3, 0.1)):
+        given = [{**SMALL, "grain": grain} for grain in grains]
+        run = Ensemble(METHODS["began"], grid(), given, SEEDS, 2 * BLOCK)
+        step, parts = run.method.step, []
+        run.method.step = lambda batches, parts=parts, step=step: (
+            parts.append([part.clone() for part in batches]),
+            step(batches),
+        )
+        run.run(2 * BLOCK)
+        seen[grains] = [torch.stack(part) for part in zip(*parts, strict=True)]
+    (clean, *others), (grainy, *same) = seen.values()
+    for part, other in zip(others, same, strict=True):
+        assert torch.equal(part, other)
+    assert torch.equal(grainy[:, :, 0], clean[:, :, 0])
+    for e, grain in ((1, 0.3), (2, 0.1)):
+        rng = stream(SEEDS[e], 2)
+        xi = torch.cat([torch.randn(BLOCK, 1, SMALL["batch"], 2, generator=rng) for _ in range(2)])
+        torch.testing.assert_close(grainy[:, :, e], clean[:, :, e] + grain * xi)
 
 
 def test_the_critic_sees_a_batch_of_its_own_for_each_step():

@@ -10,8 +10,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from studies import takeoff
 from studies.statistics import by_gamma
-from studies.style import COLOURS, WIDTH, close_grid, gamma_colours, gamma_legend, seeds, show_images
+from studies.style import (
+    COLOURS,
+    WIDTH,
+    close_grid,
+    gamma_colours,
+    gamma_legend,
+    seeds,
+    show_images,
+    show_remedies,
+    show_rows,
+)
+from studies.workers import Row
 
 
 class TradeOff(NamedTuple):
@@ -117,3 +129,85 @@ def show_courses(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str], st
             axes.set(title=title, xlabel="training step")
     gamma_legend(row[0, -1], colours)
     return figure
+
+
+# What makes a run take off
+
+
+LINES = {  # of the predictions
+    "additive": ":",
+    "squares": (0, (5, 1)),
+    "folded": "-.",
+    "denoiser": "-",
+    "copies": "--",
+}
+
+
+def show_map(rows: Sequence[Row]) -> Figure:
+    """Draw which runs took off, by grain and gamma: a pie's share of each cell, and the lines that were predicted.
+
+    Above a line the theory leaves room for all of the data.
+    """
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.4))
+    for gamma, grain, count, runs in takeoff.cells(rows):
+        axes.plot(grain, gamma, "o", markersize=13, color="white", markeredgecolor="#777777")
+        axes.plot(grain, gamma, "o", markersize=13 * (count / runs) ** 0.5, color=COLOURS["BEGAN"])
+        axes.annotate(f"{count}/{runs}", (grain, gamma), xytext=(10, -3), textcoords="offset points", fontsize=7)
+    fine = np.linspace(0, max(row["setting"]["grain"] for row in rows), 61)
+    for name, prediction in takeoff.predictions(takeoff.load("room", data="faces")).items():
+        axes.plot(fine, [prediction(grain) for grain in fine], linestyle=LINES[name], color="#444444", label=name)
+    axes.set(xlabel="grain, standard deviation", ylabel="gamma", ylim=(0.25, 1.07))
+    axes.legend(fontsize=7, title="room above the line", loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def show_easy_faces(blocks: Mapping[str, Tensor]) -> Figure:
+    """Draw faces by what they cost D, and samples below: a row a block, `(B, 3, S, S)` about [-1, 1] each, B equal."""
+    return show_rows(blocks, columns=len(next(iter(blocks.values()))))
+
+
+def show_shares(panels: Mapping[str, Sequence[Row]]) -> Figure:
+    """Draw, for runs of each setting, the share of samples with a value of an attribute against its mean L(x).
+
+    A dot is a value, averaged over seeds: its share over that of real faces, its loss over its attribute's mean.
+    """
+    figure, grid = plt.subplots(1, len(panels), figsize=(WIDTH, 2.6), sharex=True, sharey=True, squeeze=False)
+    for axes, (title, rows) in zip(grid.flat, panels.items(), strict=True):
+        for name in rows[0]["easy"]["table"]:
+            loss, share, real = (
+                np.mean([row["easy"]["table"][name][part] for row in rows], 0) for part in ("loss", "share", "real")
+            )
+            axes.plot(loss / loss.mean(), share / real, ".", color=COLOURS["BEGAN"], alpha=0.6)
+        found = takeoff.affinity_of(rows)
+        axes.axhline(1, color=COLOURS["real"], linewidth=0.8)
+        axes.set(title=f"{title}: {found.mean:.2f}, shuffled {found.null:.2f}", xlabel="L(x) over its mean")
+    grid[0, 0].set(ylabel="share of samples over real share", ylim=(0, 4))
+    return figure
+
+
+def show_warm(rows: Sequence[Row], measure: str, label: str) -> Figure:
+    """Draw runs that took off, fork with another gamma or grain, and go back again: a panel a change, seeds thin."""
+    changes = sorted({tuple(sorted(row["change"].items())) for row in rows})
+    lines = -(-len(changes) // 4)
+    figure, grid = plt.subplots(lines, 4, figsize=(WIDTH, 0.4 + 1.8 * lines), sharex=True, sharey=True, squeeze=False)
+    for axes, change in zip(grid.flat, changes, strict=False):
+        some = [row for row in rows if tuple(sorted(row["change"].items())) == change]
+        for part, colour in (("trunk", COLOURS["real"]), ("there", COLOURS["BEGAN-CS"]), ("back", COLOURS["BEGAN"])):
+            seeds(axes, some[0][part]["step"], np.array([row[part][measure] for row in some]), color=colour)
+        axes.axvline(some[0]["steps"], color="#999999", linewidth=0.8)
+        axes.axvline(some[0]["steps"] + some[0]["away"], color="#999999", linewidth=0.8)
+        axes.set_title(", ".join(f"{name} {value:g}" for name, value in change))
+    grid[0, 0].set(ylim=(0, None))
+    grid[0, 0].set_ylabel(label)
+    close_grid(grid, len(changes), "training step")
+    return figure
+
+
+def show_margins(groups: Mapping[str, Sequence[Row]], names: Mapping[str, str]) -> Figure:
+    """Draw measures of runs by how D was held, a row a way: seeds as pale dots, their median as a bar."""
+    columns = {
+        title: {way: torch.tensor([row["final"][name] for row in rows]) for way, rows in groups.items()}
+        for name, title in names.items()
+    }
+    ends = {title: (0.0, 1.1 * max(v.max().item() for v in ways.values())) for title, ways in columns.items()}
+    return show_remedies(columns, ends)

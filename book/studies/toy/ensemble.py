@@ -56,6 +56,7 @@ COMMON = {
     "width": Knob(128, (128,), "units of a hidden layer", low=1),
     "layers": Knob(2, (2,), "hidden layers", low=1),
     "batch": Knob(64, (64,), "samples of a step", low=2),
+    "grain": Knob(0.0, (0.0,), "standard deviation of new white noise on x, in units of the mixture's scale"),
 }
 
 
@@ -198,6 +199,8 @@ class Ensemble:
         self.done = 0
         self.block: Batch | None = None
         self.rngs = [stream(seed, 1, self.device) for seed in seeds]
+        grainy = any(setting.get("grain", 0) for setting in settings)  # the noise of a run without is what it was
+        self.grain_rngs = [stream(seed, 2, self.device) for seed in seeds] if grainy else []
         self.average = [part.detach().clone() for part in self.method.theta["G"]]
         self.clock = torch.zeros((), device=self.device)
         self.indices = torch.arange(BLOCK, device=self.device).split(1)
@@ -241,7 +244,11 @@ class Ensemble:
             for rng in self.rngs
         ]
         mode, noise, z, u = (torch.stack(part, 2) for part in zip(*numbers, strict=True))
-        block = Batch(self.mixture.draw(mode, noise) / self.mixture.scale, 2 * z - 1, u)
+        x = self.mixture.draw(mode, noise) / self.mixture.scale
+        if self.grain_rngs:
+            xi = [torch.randn(*shape, 2, generator=rng, device=self.device) for rng in self.grain_rngs]
+            x = x + knob.grain * torch.stack(xi, 2)
+        block = Batch(x, 2 * z - 1, u)
         if self.block is None:
             self.block = block
         else:  # where the graph reads
