@@ -1,11 +1,13 @@
-"""What chapter 5 reads off the trials: tables by gamma, the rivals, and its claims."""
+"""What chapter 5 reads off the studies of grain, forks and rivals, and its claims."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
+from began.images.faces import ATTRIBUTES
+from studies import forks, rivals, takeoff
 from studies.claims import Claim, Verdict
 from studies.gammas import load_trials
 from studies.statistics import by_gamma, interval
@@ -13,49 +15,72 @@ from studies.tables import within
 
 Row = Mapping[str, Any]
 Columns = dict[str, list[Any]]
-NAMES = {"faces": "rendered faces", "photographs": "photographs (UTKFace, 12 000 adults)"}
-FRECHET = {"faces": "reader_frechet", "photographs": "pixel_frechet"}
-SECRET = "The secret trick: BEGAN, EBGAN and WGAN-GP"
+FACES, PHOTOGRAPHS = "rendered faces", "photographs (UTKFace, 12 000 adults)"
+PLAIN = {"grain": 0.0, "gamma": 0.8}  # two settings that differ in grain alone, one of which takes off
+GRAINY = {"grain": 0.15, "gamma": 0.8}
+DEFAULT = {"grain": 0.0, "gamma": 1.0}
+WAYS = {  # of holding D, by a setting of the study
+    "$k$, $\\gamma = 1$": {"grain": 0.0, "gamma": 1.0},
+    "$k$, $\\gamma = 0.8$, grain 0.15": GRAINY,
+    "margin 0.8": {"grain": 0, "gamma": 1.0, "margin": 0.8},
+    "margin 1": {"grain": 0, "gamma": 1.0, "margin": 1.0},
+    "margin 1.2": {"grain": 0, "gamma": 1.0, "margin": 1.2},
+    "margin 0.8, grain 0.15": {"grain": 0.15, "gamma": 1.0, "margin": 0.8},
+}
 
 
-class Runs(NamedTuple):
-    """The rows of the chapter by data set: of all gammas, of real pictures, and of the rivals."""
-
-    trials: Mapping[str, Sequence[Row]]
-    real: Mapping[str, Sequence[Row]]
-    rivals: Mapping[str, Sequence[Row]]
-
-
-def load_runs() -> Runs:
-    """Return the committed rows."""
-    groups = (load_trials(group) for group in ("gamma", "real", "rivals"))
-    return Runs(*({data: [row for row in rows if row["data"] == data] for data in NAMES} for rows in groups))
-
-
-def values(rows: Sequence[Row], name: str) -> list[float]:
-    """Return a measure at the end of each run that has it."""
-    return [row["final"][name] for row in rows if name in row["final"]]
-
-
-def told(found: Sequence[float], spec: str = ".3f") -> str | None:
+def told(found: Sequence[float], spec: str = ".2f") -> str | None:
     """Return the mean over seeds with its interval, None without a value."""
     return within(*interval(found), spec) if found else None
 
 
-def table(runs: Runs, data: str, names: Mapping[str, str]) -> Columns:
-    """Return measures at each gamma and of real pictures; `names` maps them to their titles. Real ones have no k."""
-    groups = {**{f"{gamma:g}": rows for gamma, rows in by_gamma(runs.trials[data]).items()}, "real": runs.real[data]}
-    columns: Columns = {"$\\gamma$": list(groups)}
-    return columns | {title: [told(values(rows, name)) for rows in groups.values()] for name, title in names.items()}
+def ends(rows: Sequence[Row], name: str) -> list[float]:
+    """Return a measure at the end of each run that has it."""
+    return [row["final"][name] for row in rows if name in row["final"]]
 
 
-def allowed(runs: Runs, gammas: Sequence[float]) -> Columns:
-    """Return the share of pictures that a gamma allows if losses are normal, as unequal as at the end of the runs."""
+# Which people, and why
+
+
+def shares(plain: Sequence[Row], grainy: Sequence[Row], names: Sequence[str]) -> Columns:
+    """Return, by value of some attributes: L(x) over the mean of all, and the shares of real faces and of samples."""
+    columns: Columns = {"attribute": [], "$\\mathcal{L}(x)$ / mean": [], "real": [], "samples": [], "with grain": []}
+    for name in names:
+        table = plain[0]["easy"]["table"][name]
+        losses = np.mean([row["easy"]["table"][name]["loss"] for row in plain], 0)
+        drawn, others = (np.mean([row["easy"]["table"][name]["share"] for row in rows], 0) for rows in (plain, grainy))
+        for at, level in enumerate(levels(name)):
+            line = (level, losses[at] / losses.mean(), table["real"][at], drawn[at], others[at])
+            for column, value in zip(columns.values(), line, strict=True):
+                column.append(value)
+    return columns
+
+
+def levels(name: str) -> list[str]:
+    """Return the values of an attribute in words: its levels, or fifths of its range."""
+    attribute = next(one for one in ATTRIBUTES if one.name == name)
+    words = attribute.levels or ("lowest fifth", "second", "third", "fourth", "highest fifth")
+    return [f"{name.replace('_', ' ')}: {word}" for word in words]
+
+
+def affinities(rows: Sequence[Row], settings: Mapping[str, Mapping[str, float]]) -> Columns:
+    """Return how far G draws what D finds easy, by setting, beside the same with the losses shuffled."""
+    found = [takeoff.affinity_of(takeoff.one_setting(rows, **setting)) for setting in settings.values()]
+    return {
+        "runs": list(settings),
+        "rank correlation": [within(*one[:3]) for one in found],
+        "shuffled": [within(one.null, one.null_low, one.null_high) for one in found],
+    }
+
+
+def allowed(gammas: Sequence[float]) -> Columns:
+    """Return the share of pictures that a gamma allows if losses are normal, as unequal as at the end of old trials."""
     share = np.logspace(-4, 0, 2000)[:-1]
-    columns: Columns = {"pictures": list(runs.trials), "$r$": []} | {f"at {gamma:g}": [] for gamma in gammas}
-    for rows in runs.trials.values():
-        ends = [row["readings"] for row in rows]
-        r = np.median([end["std_real"][-1] / end["mean_real"][-1] for end in ends])
+    columns: Columns = {"pictures": [], "$r$": []} | {f"at {gamma:g}": [] for gamma in gammas}
+    for data in ("faces", "photographs"):
+        readings = [row["readings"] for row in load_trials("gamma") if row["data"] == data]
+        r = np.median([end["std_real"][-1] / end["mean_real"][-1] for end in readings])
+        columns["pictures"].append(data)
         columns["$r$"].append(f"{r:.2f}")
         mean_of_easiest = 1 - r * norm.pdf(norm.ppf(share)) / share
         for gamma in gammas:
@@ -63,101 +88,95 @@ def allowed(runs: Runs, gammas: Sequence[float]) -> Columns:
     return columns
 
 
-def searched(runs: Runs) -> Columns:
-    """Return the settings that were tried for the rivals, nearest first, and BEGAN's best gamma."""
-    rows = sorted(load_trials("search"), key=lambda row: row["final"]["reader_frechet"])
-    best = best_gamma(runs)
-    ours = by_gamma(runs.trials["faces"])[best]
-    settings = [", ".join(f"{name.replace('_', ' ')} {v:g}" for name, v in row["setting"].items()) for row in rows]
-    ratios = [f"{row['final']['ratio']:.2f}" if row["model"] == "EBGAN" else None for row in rows]
-    return {
-        "model": [*(row["model"] for row in rows), "BEGAN, five seeds"],
-        "setting": [*settings, f"gamma {best:g}"],
-        "Fréchet, reader": [
-            *(f"{row['final']['reader_frechet']:.3f}" for row in rows),
-            told(values(ours, "reader_frechet")),
-        ],
-        "ratio": [*ratios, told(values(ours, "ratio"), ".2f")],
-    }
+# Structure, texture and grain
 
 
-def best_gamma(runs: Runs) -> float:
-    """Return the gamma that is nearest to rendered faces by Fréchet distance."""
-    groups = by_gamma(runs.trials["faces"])
-    return min(groups, key=lambda gamma: float(np.mean(values(groups[gamma], "reader_frechet"))))
-
-
-def compared(runs: Runs, data: str) -> dict[str, Sequence[Row]]:
-    """Return the rows of BEGAN at the gamma nearest to its best, at 0.5, of the rivals, and of real pictures."""
-    groups, best = by_gamma(runs.trials[data]), best_gamma(runs)
-    named: dict[str, Sequence[Row]] = {"BEGAN": groups[min(groups, key=lambda gamma: abs(gamma - best))]}
-    named["BEGAN, gamma 0.5"] = groups[0.5]
-    for model in ("EBGAN", "WGAN-GP"):
-        named[model] = [row for row in runs.rivals[data] if row["model"] == model]
-    return named | {"real": runs.real[data]}
-
-
-def beside(runs: Runs) -> Columns:
-    """Return Fréchet distance and sharpness of BEGAN and its rivals."""
-    columns: Columns = {"model": list(compared(runs, "faces"))}
-    for data, frechet in FRECHET.items():
-        groups = compared(runs, data).values()
-        columns[f"Fréchet, {data}"] = [told(values(rows, frechet)) for rows in groups]
-        columns[f"sharpness, {data}"] = [told(values(rows, "sharpness"), ".2f") for rows in groups]
+def rooms() -> Columns:
+    """Return what D alone, five seeds, makes of four kinds of pictures without grain: losses, and the least gamma."""
+    columns: Columns = {"pictures": [], "$\\mathcal{L}(x)$": [], "copies / $\\mathcal{L}(x)$": []}
+    for data in ("faces", "digits", "photographs"):
+        rows = [row for row in takeoff.load("room", data=data) if not row["setting"]["grain"]]
+        if rows:
+            columns["pictures"].append(data)
+            columns["$\\mathcal{L}(x)$"].append(told([row["found"]["clean"][-1] for row in rows], ".3f"))
+            columns["copies / $\\mathcal{L}(x)$"].append(within(*takeoff.least_gamma(rows)))
     return columns
 
 
-def held(runs: Runs) -> Columns:
-    """Return how near the ratio ended to gamma in the runs whose k was at an end of its range for 5 % or less."""
-    columns: Columns = {"pictures": [], "runs not saturated": [], "ratio / $\\gamma$, least": [], "most": []}
-    for data, rows in runs.trials.items():
-        kept = [row for row in rows if row["final"]["saturated"] <= 0.05]
-        ratios = [row["final"]["ratio"] / row["setting"]["gamma"] for row in kept]
-        line = (data, f"{len(kept)} of {len(rows)}", f"{min(ratios):.2f}", f"{max(ratios):.2f}")
+def grains_found(data: str) -> Columns:
+    """Return the grain that was added, and what the law of squares reads off the losses."""
+    found = takeoff.grain_found(takeoff.load("room", data=data))
+    return {"grain added": list(found), "grain read": [within(*three, ".3f") for three in found.values()]}
+
+
+def predicted(rows: Sequence[Row]) -> Columns:
+    """Return, by prediction: the critical grain at some gammas beside that measured, and how often it is right."""
+    critical = {one.gamma: one for one in takeoff.critical(rows)}
+    columns: Columns = {"": [], "right in": []} | {f"$\\sigma^*$ at {gamma:g}": [] for gamma in critical}
+    for name, prediction in takeoff.predictions(takeoff.load("room", data="faces")).items():
+        columns[""].append(name)
+        columns["right in"].append(within(*takeoff.agreement(rows, prediction)[:3], ".0%"))
+        for gamma in critical:
+            columns[f"$\\sigma^*$ at {gamma:g}"].append(f"{takeoff.predicted_grain(prediction, gamma):.2f}")
+    columns[""].append("measured")
+    null = takeoff.agreement(rows, lambda _: 0).null
+    columns["right in"].append(f"always the same answer: {null:.0%}")
+    for gamma, one in critical.items():
+        columns[f"$\\sigma^*$ at {gamma:g}"].append(within(one.mean, one.low, one.high))
+    return columns
+
+
+def held(rows: Sequence[Row], settings: Mapping[str, Mapping[str, float]]) -> Columns:
+    """Return measures of the ends of runs by setting, with the share that took off."""
+    columns: Columns = {"runs": [], "took off": [], "cells": [], "entropy": [], "spread": [], "Fréchet": []}
+    for title, setting in settings.items():
+        some = takeoff.one_setting(rows, **setting)
+        if not some:
+            continue
+        measures = [told(ends(some, name)) for name in ("cells", "entropy", "spread", "reader_frechet")]
+        took = f"{sum(takeoff.took_off(row['final']) for row in some)} of {len(some)}"
+        for column, value in zip(columns.values(), (title, took, *measures), strict=True):
+            column.append(value)
+    return columns
+
+
+def journeys(rows: Sequence[Row]) -> Columns:
+    """Return the spread of attributes at the end of trunks, of what they forked to, and of the way back."""
+    columns: Columns = {"from": [], "to": [], "before": [], "there": [], "back": []}
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        names = [", ".join(f"{name} {value:g}" for name, value in part.items()) for part in _parts(row)]
+        groups.setdefault((names[0], names[1]), []).append(row)
+    for (before, change), some in groups.items():
+        line = [before, change, *(within(*three) for three in takeoff.kept(some).values())]
         for column, value in zip(columns.values(), line, strict=True):
             column.append(value)
     return columns
 
 
-def correlations(rows: Sequence[Row], name: str, least: float) -> list[float]:
-    """Return the rank correlation of gamma, from `least` on, and a measure in each seed."""
-    pairs: dict[int, list[tuple[float, float]]] = {}
-    for row in rows:
-        if row["setting"]["gamma"] >= least:
-            pairs.setdefault(row["seed"], []).append((row["setting"]["gamma"], row["final"][name]))
-    return [float(np.corrcoef(rankdata(some, axis=0).T)[0, 1]) for some in pairs.values()]
+def _parts(row: Row) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    return row["setting"], row["change"]
 
 
-def claims(runs: Runs) -> list[Claim]:
-    """Return the claims of the chapter; a number above 0 agrees with the paper."""
-    found = []
-    for data, name, sign, least, what in (
-        ("faces", "spread", 1, 0.3, "less diverse: spread of attributes"),
-        ("faces", "nearest_face", 1, 0.3, "better: nearest rendered face"),
-        ("faces", "nearest_face", 1, 0.5, "better, from 0.5 on: the same"),
-        ("photographs", "pixel_std", 1, 0.3, "less diverse: pixel std"),
-        ("photographs", "sharpness", -1, 0.3, "better: sharpness"),
-    ):
-        ranks = [sign * rank for rank in correlations(runs.trials[data], name, least)]
-        unit = f"rank correlation of gamma and {'-' * (sign < 0)}{name}"
-        found.append(_tested("B3", f"lower gamma: {what}", ranks, unit, data, "Seven values, five seeds", most=1.0))
-    for data, name, what in (
-        ("faces", "nearest_face", "distance to the nearest face"),
-        ("faces", "reader_frechet", "Frechet distance, reader"),
-        ("photographs", "pixel_frechet", "Frechet distance, pixels"),
-    ):
-        groups = compared(runs, data)
-        pairs = zip(values(groups["EBGAN"], name), values(groups["BEGAN"], name), strict=True)
-        unit = f"{what}: EBGAN's minus BEGAN's"
-        found.append(_tested("B7", "BEGAN beats EBGAN", [a - b for a, b in pairs], unit, data, SECRET))
-    return found
+# Photographs, and rivals
 
 
-def _tested(
-    claim: str, paper: str, found: Sequence[float], unit: str, data: str, section: str, most: float = float("inf")
-) -> Claim:
-    """Return a claim that holds above 0; `most` bounds the size of the measure."""
-    mean, low, high = interval(found)
-    low, high = max(low, -most), min(high, most)
-    verdict: Verdict = "reproduced" if low > 0 else "not reproduced" if high < 0 else "open"
-    return Claim(claim, paper, mean, low, high, unit, len(found), NAMES[data], verdict, section)
+def traded(names: Mapping[str, str]) -> Columns:
+    """Return what forks at each gamma drew on photographs, and what the nulls score; `names` maps measures to titles."""
+    groups = {f"$\\gamma = {gamma:g}$": rows for gamma, rows in _by_gamma(forks.load("there")).items()}
+    for row in forks.load("null"):
+        groups.setdefault(row["model"], []).append(row)
+    return {"": list(groups)} | {title: [told(ends(rows, name)) for rows in groups.values()] for name, title in names.items()}
+
+
+def _by_gamma(rows: Sequence[Row]) -> dict[float, list[Row]]:
+    groups: dict[float, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row["gamma"]):
+        groups.setdefault(row["gamma"], []).append(row)
+    return groups
+
+
+def standing(data: str, names: Mapping[str, str]) -> Columns:
+    """Return the ends of the best of each method, of BEGAN as it was and above 1, and of what can't draw."""
+    found = rivals.standings(data)
+    return {"": list(found)} | {title: [told(ends(rows, name)) for rows in found.values()] for name, title in names.items()}
