@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import html
-import io
 import itertools
 import json
 import math
@@ -15,7 +14,8 @@ from IPython.display import display
 from ipywidgets import Image, Play, SelectionSlider, VBox, Widget, jslink
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from PIL import Image as Picture
+
+from studies.style import png
 
 FRAMES = 48  # pictures in a page at most
 PACE = 500  # milliseconds a picture stays when they are played
@@ -91,7 +91,10 @@ def show_slider(
     @cache
     def frame(*position: int) -> bytes:
         values = (knob.values[i] for knob, i in zip(chosen, position, strict=True))
-        return _png(draw(*values) if callable(draw) else draw[position[0]])
+        figure = draw(*values) if callable(draw) else draw[position[0]]
+        picture = png(figure, 100)
+        plt.close(figure)
+        return picture
 
     page, box = _page(chosen, frame, alt, play), _widgets(chosen, frame, play)
     live = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
@@ -168,15 +171,3 @@ def _widgets(knobs: Sequence[_Knob], frame: Callable[..., bytes], play: bool) ->
     for one in player:
         jslink((one, "value"), (sliders[0], "index"))
     return VBox([*player, *sliders, picture], layout={"align_items": "flex-start"})  # else the picture is stretched
-
-
-def _png(figure: Figure) -> bytes:
-    """Return a figure as a picture of 256 colours at most, a third of its size and enough for a plot, and close it."""
-    with io.BytesIO() as drawn, io.BytesIO() as small:
-        figure.savefig(drawn, format="png", dpi=100)
-        plt.close(figure)
-        picture = (
-            Picture.open(drawn).convert("RGB").quantize(256, Picture.Quantize.FASTOCTREE, dither=Picture.Dither.NONE)
-        )
-        picture.save(small, format="png", optimize=True)
-        return small.getvalue()
