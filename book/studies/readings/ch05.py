@@ -1,6 +1,6 @@
 """What chapter 5 reads off the studies of grain, forks and rivals, and its claims."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,10 @@ from began.images.faces import ATTRIBUTES
 from studies import forks, rivals, takeoff
 from studies.claims import Claim, Verdict
 from studies.gammas import load_trials
-from studies.statistics import by_gamma, interval
+from studies.statistics import interval
 from studies.tables import within
+from studies.workers import Row
 
-Row = Mapping[str, Any]
 Columns = dict[str, list[Any]]
 FACES, PHOTOGRAPHS = "rendered faces", "photographs (UTKFace, 12 000 adults)"
 PLAIN = {"grain": 0.0, "gamma": 0.8}  # two settings that differ in grain alone, one of which takes off
@@ -140,6 +140,16 @@ def held(rows: Sequence[Row], settings: Mapping[str, Mapping[str, float]]) -> Co
     return columns
 
 
+def all_ways() -> list[Row]:
+    """Return the runs that hold D by k or by a margin."""
+    return [*takeoff.load("map"), *takeoff.load("margin")]
+
+
+def of_way(setting: Mapping[str, float]) -> list[Row]:
+    """Return the runs of one way to hold D, by seed."""
+    return takeoff.one_setting(all_ways(), **setting)
+
+
 def journeys(rows: Sequence[Row]) -> Columns:
     """Return the spread of attributes at the end of trunks, of what they forked to, and of the way back."""
     columns: Columns = {"from": [], "to": [], "before": [], "there": [], "back": []}
@@ -162,11 +172,13 @@ def _parts(row: Row) -> tuple[Mapping[str, float], Mapping[str, float]]:
 
 
 def traded(names: Mapping[str, str]) -> Columns:
-    """Return what forks at each gamma drew on photographs, and what the nulls score; `names` maps measures to titles."""
+    """Return what forks drew on photographs by gamma, and what the nulls score; `names` maps measures to titles."""
     groups = {f"$\\gamma = {gamma:g}$": rows for gamma, rows in _by_gamma(forks.load("there")).items()}
     for row in forks.load("null"):
         groups.setdefault(row["model"], []).append(row)
-    return {"": list(groups)} | {title: [told(ends(rows, name)) for rows in groups.values()] for name, title in names.items()}
+    return {"": list(groups)} | {
+        title: [told(ends(rows, name)) for rows in groups.values()] for name, title in names.items()
+    }
 
 
 def _by_gamma(rows: Sequence[Row]) -> dict[float, list[Row]]:
@@ -179,4 +191,93 @@ def _by_gamma(rows: Sequence[Row]) -> dict[float, list[Row]]:
 def standing(data: str, names: Mapping[str, str]) -> Columns:
     """Return the ends of the best of each method, of BEGAN as it was and above 1, and of what can't draw."""
     found = rivals.standings(data)
-    return {"": list(found)} | {title: [told(ends(rows, name)) for rows in found.values()] for name, title in names.items()}
+    return {"": list(found)} | {
+        title: [told(ends(rows, name)) for rows in found.values()] for name, title in names.items()
+    }
+
+
+def searched() -> Columns:
+    """Return the best settings of each method with their mean distance over the search's seeds, two of each."""
+    columns: Columns = {"method": [], "setting": [], "Fréchet, reader": []}
+    for model, settings in rivals.tried(rivals.load("search")).items():
+        for distance, setting in settings[:2]:
+            columns["method"].append(model)
+            columns["setting"].append(
+                ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in setting.items())
+            )
+            columns["Fréchet, reader"].append(distance)
+    return columns
+
+
+# Claims
+
+EASY = "Which people does it lose?"
+GRAIN = "Grain makes room"
+MARGIN = "A margin in place of k"
+TRADE = "What gamma trades"
+SECRET = "EBGAN and WGAN-GP, with as much search"
+
+
+def claims() -> list[Claim]:
+    """Return the claims of the chapter, each with its null: a number above 0 agrees with what it says."""
+    runs = takeoff.load("map")
+    easy = takeoff.affinity_of(takeoff.one_setting(runs, **PLAIN))
+    right = takeoff.agreement(runs, takeoff.predictions(takeoff.load("room", data="faces"))["denoiser"])
+    found = [
+        _line(
+            "G1",
+            "G draws what D finds easy",
+            (-easy.mean, -easy.high, -easy.low, -easy.null, -easy.null_high, -easy.null_low),
+            "minus the rank correlation of L(x) and share, by value of an attribute",
+            easy.seeds,
+            FACES,
+            EASY,
+        ),
+        _line(
+            "G2",
+            "a run takes off where gamma >= s / (s + t)",
+            (*right[:3], right.null, right.null, right.null),
+            "share of runs foretold",
+            right.seeds,
+            FACES,
+            GRAIN,
+        ),
+        _gain("G3", "grain makes BEGAN take off", runs, DEFAULT, GRAINY, GRAIN),
+        _gain("G4", "k buys more than a margin that follows L(x)", all_ways(), WAYS["margin 1"], DEFAULT, MARGIN),
+    ]
+    there = forks.load("there")
+    for name, sign, what in (
+        ("pixel_std", 1, "less diverse: pixel std"),
+        ("pixel_coverage", 1, "less diverse: coverage"),
+        ("reconstruction", 1, "better: held-out reconstruction"),
+        ("pixel_density", -1, "better: density of neighbours"),
+    ):
+        trade = forks.trade(there, name, sign)
+        unit = f"rank correlation of gamma and {'minus ' * (sign < 0)}{name.replace('_', ' ')}"
+        found.append(_line("B3", f"lower gamma: {what}", trade[:6], unit, trade.seeds, PHOTOGRAPHS, TRADE))
+    for data, name, where in (("faces", "reader_frechet", FACES), ("photographs", "pixel_frechet", PHOTOGRAPHS)):
+        best = rivals.standings(data)
+        if "EBGAN" in best:
+            gain = rivals.gain(best["BEGAN"], best["EBGAN"], name)
+            unit = f"{name.replace('_', ' ').replace('frechet', 'Frechet distance')}: EBGAN's minus BEGAN's"
+            found.append(_line("B7", "BEGAN beats EBGAN", gain[:6], unit, gain.seeds, where, SECRET))
+    return found
+
+
+def _gain(
+    claim: str, paper: str, rows: Sequence[Row], less: Mapping[str, float], more: Mapping[str, float], section: str
+) -> Claim:
+    """Return the claim that one setting reaches more cells than another, seed by seed; the null swaps names."""
+    cells = [{row["seed"]: row["final"]["cells"] for row in takeoff.one_setting(rows, **part)} for part in (less, more)]
+    gains = np.array([cells[1][seed] - cells[0][seed] for seed in sorted(cells[0])])
+    signs = np.array(np.meshgrid(*[(-1, 1)] * len(gains))).reshape(len(gains), -1)
+    null = np.quantile(gains @ signs / len(gains), (0.025, 0.975))
+    numbers = (*interval(gains.tolist()), 0.0, float(null[0]), float(null[1]))
+    return _line(claim, paper, numbers, "share of cells gained", len(gains), FACES, section)
+
+
+def _line(claim: str, paper: str, numbers: Sequence[float], unit: str, seeds: int, data: str, section: str) -> Claim:
+    """Return a claim, reproduced where its interval lies above its null's, not reproduced where below."""
+    mean, low, high, null, null_low, null_high = map(float, numbers)
+    verdict: Verdict = "reproduced" if low > null_high else "not reproduced" if high < null_low else "open"
+    return Claim(claim, paper, mean, low, high, unit, seeds, data, verdict, section, null, null_low, null_high)
