@@ -292,6 +292,24 @@ def affinity(table: Mapping[str, Mapping[str, Sequence[float]]]) -> float:
     return float(spearmanr(losses, shares).statistic)  # pyright: ignore[reportAttributeAccessIssue]
 
 
+@dataclass(frozen=True)
+class Null(Run):
+    """What a run's end is held against: samples of G untrained, or real pictures, none of them held out."""
+
+    def depends(self, lab: Lab) -> Mapping[str, Any]:
+        """Return what its measures depend on."""
+        return {"measures": lab.measures(self.data)}
+
+    def carry_out(self, lab: Lab, place: Path, device: torch.device, advance: Advance) -> Made:
+        """Measure them as the samples of a run."""
+        look, images = Look(self, lab), lab.pictures(self.data)[0].pixels
+        some = torch.randperm(len(images), generator=torch.Generator().manual_seed(self.seed))[: lab.count]
+        pictures = images[some] if self.model == "real" else look.pictures(begin(self, lab, device))
+        row = {name: getattr(self, name) for name in ("group", "key", "data", "model", "seed")}
+        std = pixel_std(to_unit(pictures)) / look.real_std
+        return Made([rounded({**row, "final": {"std": std, **look.ends(pictures)}})], {})
+
+
 # From a run that took off, and back
 
 
@@ -446,9 +464,9 @@ class ToyMap(Job):
         ]
         mixture = PROBLEMS[self.data]
         runs = Ensemble(BEGAN, mixture, settings, [i % self.seeds for i in range(len(settings))], self.steps, device)
-        for _ in range(0, self.steps, 50):
-            runs.run(50)
-            advance(50)
+        while left := min(self.steps - runs.done, 50):
+            runs.run(left)
+            advance(left)
         samples, rows = runs.samples(), []
         spread = samples.var(1).sum(1).sqrt() / (mixture.means.var(0, correction=0).sum() + 2 * mixture.std**2).sqrt()
         ends = {**runs.method.noted, **vars(score(samples, mixture)), "spread": spread}
@@ -520,7 +538,13 @@ def jobs(lab: Lab) -> list[Job]:
         for setting, changes in (({"grain": 0.0, "gamma": 1.0}, FORKS), (FALLING, WITHOUT))
     ]
     toys = [ToyMap(code, (0.0, 0.05, 0.1, 0.2), (0.5, 0.8, 1.0), lab.seeds, lab.steps or 3000) for code in (1, 2)]
+    nulls = [
+        Null("null", "faces", model, {"grain": 0.0, "gamma": 1.0}, seed, 0)
+        for model in ("real", "untrained")
+        for seed in seeds
+    ]
     return [
+        *nulls,
         *(one for one in room if one.data != "digits" and not (one.data == "photographs" and one.setting["grain"])),
         *trials("map", ({"grain": grain, "gamma": gamma} for gamma, grains in MAP.items() for grain in grains), steps),
         *trials("margin", margins, steps),
