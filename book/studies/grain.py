@@ -6,6 +6,7 @@ s / (s + t). Grain on the real pictures adds to t. `took_off` says which runs us
 """
 
 import copy
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,7 @@ from began.measure.structure import Critic, spoilt
 from began.passes import K_MIN, Began, Halfway
 from began.runs.artifacts import Options
 from began.runs.results import generate, summary
+from began.runs.saving import provenance
 from began.step import Record, Update
 from studies import runner
 from studies.runner import Advance, Job, Made, Plan, Run, choice, rounded
@@ -44,7 +46,8 @@ MAP: dict[float, tuple[float, ...]] = {  # gamma, and the grains tried with it: 
     1.0: (0.0, 0.15),
 }
 FRESH = 20  # the first of the seeds that are reported; settings were tried on others
-TOOK_OFF = 0.6  # of the data's spread, from which on a run has taken off
+TOOK_OFF = 0.6  # of the data's spread, from which on a run has taken off, where it is also nearer to the data than
+NEAR = 0.48  # any untrained G, which has the spread: in what a reader reads off its grey noise
 BINS = 5  # of a continuous attribute
 STOPS = (50, 100, 200, 300, 400, 500, 600, 800, 1000, 1250, 1500)  # where a run is read off on its way
 PICTURED = ((0.0, 0.5), (0.0, 0.8), (0.0, 1.0), (0.15, 0.5), (0.15, 0.8), (0.3, 0.5))  # whose samples are kept
@@ -570,3 +573,4 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
     """
     lab = runner.prepare(Lab(), options, work)
     runner.keep(runner.carry_out([plan(lab)], lab, work, device), out, lab)
+    runner.save_text(out / "record.json", json.dumps(provenance(device), indent=1) + "\n")

@@ -175,7 +175,7 @@ def test_real_pictures_and_an_untrained_g_are_measured_as_samples_are(tmp_path):
         assert (row["model"], row["seed"]) == (model, 3)
         ends[model] = row["final"]
     assert ends["real"]["std"] == pytest.approx(1, abs=0.2)
-    assert ends["untrained"]["std"] < 0.5
+    assert ends["untrained"]["std"] < 0.9 * ends["real"]["std"]
     assert ends["real"]["pixel_frechet"] < ends["untrained"]["pixel_frechet"]
 
 
