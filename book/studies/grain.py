@@ -6,6 +6,7 @@ s / (s + t). Grain on the real pictures adds to t. `took_off` says which runs us
 """
 
 import copy
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,7 @@ from began.measure.structure import Critic, spoilt
 from began.passes import K_MIN, Began, Halfway
 from began.runs.artifacts import Options
 from began.runs.results import generate, summary
+from began.runs.saving import provenance
 from began.step import Record, Update
 from studies import runner
 from studies.runner import Advance, Job, Made, Plan, Run, choice, rounded
@@ -44,7 +46,8 @@ MAP: dict[float, tuple[float, ...]] = {  # gamma, and the grains tried with it: 
     1.0: (0.0, 0.15),
 }
 FRESH = 20  # the first of the seeds that are reported; settings were tried on others
-TOOK_OFF = 0.6  # of the data's spread, from which on a run has taken off
+TOOK_OFF = 0.6  # of the data's spread, from which on a run has taken off, where it is also nearer to the data than
+NEAR = 0.48  # any untrained G, which has the spread: in what a reader reads off its grey noise
 BINS = 5  # of a continuous attribute
 STOPS = (50, 100, 200, 300, 400, 500, 600, 800, 1000, 1250, 1500)  # where a run is read off on its way
 PICTURED = ((0.0, 0.5), (0.0, 0.8), (0.0, 1.0), (0.15, 0.5), (0.15, 0.8), (0.3, 0.5))  # whose samples are kept
@@ -292,6 +295,24 @@ def affinity(table: Mapping[str, Mapping[str, Sequence[float]]]) -> float:
     return float(spearmanr(losses, shares).statistic)  # pyright: ignore[reportAttributeAccessIssue]
 
 
+@dataclass(frozen=True)
+class Null(Run):
+    """What a run's end is held against: samples of G untrained, or real pictures, none of them held out."""
+
+    def depends(self, lab: Lab) -> Mapping[str, Any]:
+        """Return what its measures depend on."""
+        return {"measures": lab.measures(self.data)}
+
+    def carry_out(self, lab: Lab, place: Path, device: torch.device, advance: Advance) -> Made:
+        """Measure them as the samples of a run."""
+        look, images = Look(self, lab), lab.pictures(self.data)[0].pixels
+        some = torch.randperm(len(images), generator=torch.Generator().manual_seed(self.seed))[: lab.count]
+        pictures = images[some] if self.model == "real" else look.pictures(begin(self, lab, device))
+        row = {name: getattr(self, name) for name in ("group", "key", "data", "model", "seed")}
+        std = pixel_std(to_unit(pictures)) / look.real_std
+        return Made([rounded({**row, "final": {"std": std, **look.ends(pictures)}})], {})
+
+
 # From a run that took off, and back
 
 
@@ -446,9 +467,9 @@ class ToyMap(Job):
         ]
         mixture = PROBLEMS[self.data]
         runs = Ensemble(BEGAN, mixture, settings, [i % self.seeds for i in range(len(settings))], self.steps, device)
-        for _ in range(0, self.steps, 50):
-            runs.run(50)
-            advance(50)
+        while left := min(self.steps - runs.done, 50):
+            runs.run(left)
+            advance(left)
         samples, rows = runs.samples(), []
         spread = samples.var(1).sum(1).sqrt() / (mixture.means.var(0, correction=0).sum() + 2 * mixture.std**2).sqrt()
         ends = {**runs.method.noted, **vars(score(samples, mixture)), "spread": spread}
@@ -520,7 +541,13 @@ def jobs(lab: Lab) -> list[Job]:
         for setting, changes in (({"grain": 0.0, "gamma": 1.0}, FORKS), (FALLING, WITHOUT))
     ]
     toys = [ToyMap(code, (0.0, 0.05, 0.1, 0.2), (0.5, 0.8, 1.0), lab.seeds, lab.steps or 3000) for code in (1, 2)]
+    nulls = [
+        Null("null", "faces", model, {"grain": 0.0, "gamma": 1.0}, seed, 0)
+        for model in ("real", "untrained")
+        for seed in seeds
+    ]
     return [
+        *nulls,
         *(one for one in room if one.data != "digits" and not (one.data == "photographs" and one.setting["grain"])),
         *trials("map", ({"grain": grain, "gamma": gamma} for gamma, grains in MAP.items() for grain in grains), steps),
         *trials("margin", margins, steps),
@@ -546,3 +573,4 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
     """
     lab = runner.prepare(Lab(), options, work)
     runner.keep(runner.carry_out([plan(lab)], lab, work, device), out, lab)
+    runner.save_text(out / "record.json", json.dumps(provenance(device), indent=1) + "\n")

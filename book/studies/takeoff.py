@@ -7,7 +7,7 @@ import numpy as np
 
 from began.measure.structure import NOISE
 from studies import runner
-from studies.grain import GRAINS, TOOK_OFF
+from studies.grain import GRAINS, NEAR, TOOK_OFF
 from studies.statistics import interval
 from studies.workers import Row
 
@@ -18,8 +18,8 @@ def load(group: str, **known: Any) -> list[Row]:
 
 
 def took_off(reading: Mapping[str, float]) -> bool:
-    """Whether the attributes of samples have most of the spread that those of the data have."""
-    return reading["spread"] >= TOOK_OFF
+    """Whether samples have most of the data's spread, and are nearer to the data than those of an untrained G."""
+    return reading["spread"] >= TOOK_OFF and reading["reader_frechet"] < NEAR
 
 
 # The map, and what was predicted of it

@@ -78,7 +78,11 @@ def test_courses_end_at_the_step_asked_for(check_figure):
 
 def test_the_map_has_a_mark_a_cell_and_a_line_a_prediction(check_figure, monkeypatch):
     def run(gamma: float, grain: float, spread: float) -> dict:
-        return {"setting": {"gamma": gamma, "grain": grain}, "seed": 0, "final": {"spread": spread, "std": 1.0}}
+        return {
+            "setting": {"gamma": gamma, "grain": grain},
+            "seed": 0,
+            "final": {"spread": spread, "reader_frechet": 0.1},
+        }
 
     lines = {"additive": lambda grain: 0.9 - grain, "copies": lambda grain: 0.6 - grain}
     monkeypatch.setattr(takeoff, "load", lambda group, **_: [group])
@@ -106,7 +110,7 @@ def test_shares_are_drawn_over_what_values_cost(check_figure):
     (panel,) = check_figure(ch05.show_shares({"no grain": rows}))
     assert panel.has([0.5, 1.5], [1.5, 0.5])
     assert panel.level(1.0)
-    assert panel.title == "no grain: -0.50, shuffled 0.00"
+    assert panel.title == "no grain\n-0.50, shuffled 0.00"
 
 
 def test_forks_are_drawn_there_and_back(check_figure):

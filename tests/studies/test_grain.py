@@ -168,6 +168,17 @@ def test_a_trial_is_the_run_of_its_config_and_is_read_off(tmp_path):
     assert loss[easy["faces"]["easiest"]].max() < loss[easy["faces"]["hardest"]].min()
 
 
+def test_real_pictures_and_an_untrained_g_are_measured_as_samples_are(tmp_path):
+    ends = {}
+    for model in ("real", "untrained"):
+        (row,), _ = carry_out(grain.Null("null", "faces", model, {"grain": 0.0, "gamma": 1.0}, 3, 0), tmp_path)
+        assert (row["model"], row["seed"]) == (model, 3)
+        ends[model] = row["final"]
+    assert ends["real"]["std"] == pytest.approx(1, abs=0.2)
+    assert ends["untrained"]["std"] < 0.9 * ends["real"]["std"]
+    assert ends["real"]["pixel_frechet"] < ends["untrained"]["pixel_frechet"]
+
+
 def test_a_margin_says_how_many_samples_are_below_it(tmp_path):
     trial = Trial("margin", "faces", "BEGAN", {"grain": 0.0, "gamma": 1.0, "margin": 1e3}, 3, 20)
     (row,), tensors = carry_out(trial, tmp_path)

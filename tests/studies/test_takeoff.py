@@ -5,7 +5,9 @@ import math
 import pytest
 
 from began.measure.structure import NOISE
-from studies import takeoff
+from began.runs.artifacts import artifacts_folder
+from studies import runner, takeoff
+from studies.grain import FRESH
 from studies.takeoff import Cell, affinity_of, agreement, cells, critical, one_setting, predicted_grain, predictions
 
 
@@ -13,7 +15,7 @@ def run(gamma: float, grain: float, seed: int, *, took: bool, **more: float) -> 
     return {
         "setting": {"gamma": gamma, "grain": grain, **more},
         "seed": seed,
-        "final": {"spread": 0.9 if took else 0.2},
+        "final": {"spread": 0.9 if took else 0.2, "reader_frechet": 0.1},
     }
 
 
@@ -31,9 +33,10 @@ MAP = [
 ]
 
 
-def test_a_run_took_off_where_attributes_are_spread():
-    assert takeoff.took_off({"spread": 0.6})
-    assert not takeoff.took_off({"spread": 0.59})
+def test_a_run_took_off_where_attributes_are_spread_and_faces_are_near():
+    assert takeoff.took_off({"spread": 0.6, "reader_frechet": 0.4})
+    assert not takeoff.took_off({"spread": 0.59, "reader_frechet": 0.4})
+    assert not takeoff.took_off({"spread": 0.9, "reader_frechet": 0.5}), "a reader reads attributes off noise, too"
 
 
 def test_cells_count_the_runs_that_took_off():
@@ -126,3 +129,19 @@ def test_a_setting_is_found_whole():
     rows = [run(0.5, 0.1, 1, took=True), run(0.5, 0.1, 0, took=True), run(0.5, 0.1, 2, took=True, k_0=0.5)]
     assert [row["seed"] for row in one_setting(rows, gamma=0.5, grain=0.1)] == [0, 1]
     assert [row["seed"] for row in one_setting(rows, gamma=0.5, grain=0.1, k_0=0.5)] == [2]
+
+
+def test_no_untrained_g_passes_for_a_run_that_took_off_and_real_faces_do():
+    null = takeoff.load("null")
+    assert {row["model"]: takeoff.took_off(row["final"]) for row in null} == {"real": True, "untrained": False}
+
+
+def test_the_committed_runs_are_those_of_the_study():
+    """Seeds are fresh, five of each setting that a claim may rest on, and nothing shows a photograph."""
+    for setting in ((0.0, 0.5), (0.15, 0.5), (0.3, 0.5), (0.15, 0.8), (0.0, 1.0)):
+        some = one_setting(takeoff.load("map"), grain=setting[0], gamma=setting[1])
+        assert [row["seed"] for row in some] == list(range(FRESH, FRESH + 5))
+    assert {row["data"] for row in takeoff.load("map")} == {"faces"}
+    samples = runner.committed_tensors("grain", "samples")
+    assert all(name.startswith("map/faces-") for name in samples)
+    assert sum(path.stat().st_size for path in (artifacts_folder() / "grain").iterdir()) < 3e6

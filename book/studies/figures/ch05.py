@@ -136,12 +136,12 @@ def show_courses(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str], st
 # What makes a run take off
 
 
-LINES = {  # of the predictions
-    "additive": ":",
-    "squares": (0, (5, 1)),
-    "folded": "-.",
-    "denoiser": "-",
-    "copies": "--",
+LINES: dict[str, Any] = {  # of the predictions
+    "additive": {"linestyle": ":", "color": "#444444"},
+    "squares": {"linestyle": "-", "color": COLOURS["BEGAN-CS"]},
+    "folded": {"linestyle": "-.", "color": COLOURS["VEEGAN"]},
+    "denoiser": {"linestyle": "-", "color": COLOURS["real"]},
+    "copies": {"linestyle": "--", "color": "#444444"},
 }
 
 
@@ -157,7 +157,7 @@ def show_map(rows: Sequence[Row]) -> Figure:
         axes.annotate(f"{count}/{runs}", (grain, gamma), xytext=(10, -3), textcoords="offset points", fontsize=7)
     fine = np.linspace(0, max(row["setting"]["grain"] for row in rows), 61)
     for name, prediction in takeoff.predictions(takeoff.load("room", data="faces")).items():
-        axes.plot(fine, [prediction(grain) for grain in fine], linestyle=LINES[name], color="#444444", label=name)
+        axes.plot(fine, [prediction(grain) for grain in fine], **LINES[name], label=name)
     axes.set(xlabel="grain, standard deviation", ylabel="gamma", ylim=(0.25, 1.07))
     axes.legend(fontsize=7, title="room above the line", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
@@ -182,7 +182,7 @@ def show_shares(panels: Mapping[str, Sequence[Row]]) -> Figure:
             axes.plot(loss / loss.mean(), share / real, ".", color=COLOURS["BEGAN"], alpha=0.6)
         found = takeoff.affinity_of(rows)
         axes.axhline(1, color=COLOURS["real"], linewidth=0.8)
-        axes.set(title=f"{title}: {found.mean:.2f}, shuffled {found.null:.2f}", xlabel="L(x) over its mean")
+        axes.set(title=f"{title}\n{found.mean:.2f}, shuffled {found.null:.2f}", xlabel="L(x) over its mean")
     grid[0, 0].set(ylabel="share of samples over real share", ylim=(0, 4))
     return figure
 
@@ -190,8 +190,10 @@ def show_shares(panels: Mapping[str, Sequence[Row]]) -> Figure:
 def show_warm(rows: Sequence[Row], measure: str, label: str) -> Figure:
     """Draw runs that took off, fork with another gamma or grain, and go back again: a panel a change, seeds thin."""
     changes = sorted({tuple(sorted(row["change"].items())) for row in rows})
-    lines = -(-len(changes) // 4)
-    figure, grid = plt.subplots(lines, 4, figsize=(WIDTH, 0.4 + 1.8 * lines), sharex=True, sharey=True, squeeze=False)
+    columns = min(len(changes), 4)
+    lines = -(-len(changes) // columns)
+    figsize = WIDTH, 0.4 + 1.8 * lines
+    figure, grid = plt.subplots(lines, columns, figsize=figsize, sharex=True, sharey=True, squeeze=False)
     for axes, change in zip(grid.flat, changes, strict=False):
         some = [row for row in rows if tuple(sorted(row["change"].items())) == change]
         for part, colour in (("trunk", COLOURS["real"]), ("there", COLOURS["BEGAN-CS"]), ("back", COLOURS["BEGAN"])):
