@@ -42,13 +42,19 @@ def test_a_low_gamma_allows_less_the_more_alike_the_losses_are():
 
 def test_affinities_stand_beside_those_of_shuffled_losses(runs: list[dict]):
     table = ch05.affinities(runs, {"plain": ch05.PLAIN, "grain": ch05.GRAINY})
-    assert [cell.split("\u00a0")[0] for cell in table["rank correlation"]] == ["-0.51", "-0.10"]
-    assert [cell.split("\u00a0")[0] for cell in table["shuffled"]] == ["0.00", "0.00"]
+    assert [cell.split("\u00a0")[0] for cell in table["rank correlation"]] == ["-0.51", "-0.10", "-0.51"]
+    assert [cell.split("\u00a0")[0] for cell in table["losses shuffled"]] == ["0.00", "0.00", "0.00"]
 
 
 def test_runs_that_took_off_are_counted_and_settings_without_runs_left_out(runs: list[dict]):
     table = ch05.held(runs, {"plain": ch05.PLAIN, "grain": ch05.GRAINY, "none": {"gamma": 3.0}})
     assert table["runs"] == ["plain", "grain"]
+    assert table["took off"] == ["0 of 3", "3 of 3"]
+
+
+def test_each_setting_of_a_group_has_a_line(runs: list[dict]):
+    table = ch05.varied(runs)
+    assert table["runs"] == ["grain 0, $\\gamma$ 0.8", "grain 0.15, $\\gamma$ 0.8"]
     assert table["took off"] == ["0 of 3", "3 of 3"]
 
 
