@@ -14,6 +14,8 @@ EVERYDAY = {  # words that chapters also use as everybody does
     *("noise", "precision", "quality", "spread", "stable", "verdict"),
 }
 
+USED = re.compile(r"\s+First\s+in\b")  # where an entry goes on to say where it is used
+
 
 def collect(app: Sphinx, doctree: nodes.document) -> None:
     """Keeps each term with its meaning: the first sentences of its entry, up to where it is used."""
@@ -24,8 +26,9 @@ def collect(app: Sphinx, doctree: nodes.document) -> None:
         definition = item[-1][0]
         meaning = []
         for part in definition.children:
-            if isinstance(part, nodes.Text) and " First in " in part + " ":
-                meaning.append(nodes.Text((part + " ").partition(" First in ")[0]))
+            said = USED.split(part) if isinstance(part, nodes.Text) else [part]
+            if len(said) > 1:
+                meaning.append(nodes.Text(said[0]))
                 break
             meaning.append(nodes.Text(part.astext()) if isinstance(part, addnodes.pending_xref) else part.deepcopy())
         for term in item.findall(nodes.term):
@@ -40,11 +43,14 @@ def explain(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     if docname in SKIPPED or not waiting:
         return
     for paragraph in list(doctree.findall(nodes.paragraph)):
+        if isinstance(paragraph.parent, nodes.entry):  # a table scrolls, and would cut the tip off
+            continue
         for text in [part for part in paragraph.children if isinstance(part, nodes.Text)]:
             rest, parts = str(text), []
             words = "|".join(sorted(map(re.escape, waiting), key=len, reverse=True))
             while waiting and (found := re.search(rf"\b(?:{words})\b", rest)):
-                target, meaning = waiting.pop(found[0])
+                target, meaning = waiting[found[0]]
+                waiting = {name: entry for name, entry in waiting.items() if entry[0] != target}
                 parts += [nodes.Text(rest[: found.start()]), *_tip(app, docname, found[0], target, meaning)]
                 rest = rest[found.end() :]
                 words = "|".join(sorted(map(re.escape, waiting), key=len, reverse=True))
@@ -57,12 +63,15 @@ def _tip(app: Sphinx, docname: str, word: str, target: str, meaning: list[nodes.
     more["refuri"] = f"{app.builder.get_relative_uri(docname, PAGE)}#{target}"
     said = [part.deepcopy() for part in meaning]
     tip = nodes.inline("", "", *said, nodes.Text(" "), more, classes=["tip"], ids=[f"tip-{target}"])
-    opened = nodes.raw("", f'<span class="term" tabindex="0" aria-describedby="tip-{target}">', format="html")
+    opened = nodes.raw(
+        "", f'<span class="term" tabindex="0" role="note" aria-describedby="tip-{target}">', format="html"
+    )
     return [opened, nodes.Text(word), tip, nodes.raw("", "</span>", format="html")]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Adds both passes."""
+    app.add_js_file("tips.js", loading_method="defer")
     app.connect("doctree-read", collect)
     app.connect("doctree-resolved", explain)
     return {"parallel_read_safe": True}

@@ -59,6 +59,17 @@ STATED = {
     "C8": Statement("25 Gaussians: BEGAN-CS does best", "a picture of samples each", "BEGAN-CS 4.6, fig. 7"),
     "C9": Statement("CS copies faces better than ALI", "pictures", "BEGAN-CS fig. 8"),
 }
+SYMBOLS = {  # how chapters write a formula in a claim, and what it is in mathematics
+    r"\|m_1 - m_2\|": r"\vert m_1 - m_2 \vert",
+    r"L\(G\(z\)\) / L\(x\)": r"\mathcal{L}(G(z)) / \mathcal{L}(x)",
+    r"G\(Enc\(x\)\)": r"G(\mathrm{Enc}(x))",
+    r"L\(x\)": r"\mathcal{L}(x)",
+    r"k <= p / p_g": r"k \leq p / p_g",
+    r"z\*": "z^*",
+    r"\bgamma\b": r"\gamma",
+    r"\bW_1\b|\bk_t\b|\b[kMxz]\b": None,  # as it stands
+}
+FORMULA = re.compile("(" + "|".join(SYMBOLS) + ")")
 OURS = "(ours)"  # marks a line that tests a statement of this book, not of the papers
 
 
@@ -140,10 +151,10 @@ def keep(chapter: int, claims: Sequence[Claim]) -> None:
     """Save the claims of a chapter, and show them beside what the papers say, and their nulls if they have any."""
     save_claims(chapter, claims)
     columns = {
-        "claim": [f"{plain(claim.paper)} ({claim.claim})" for claim in claims],
-        "published": [plain(STATED[claim.claim].published) if claim.claim in STATED else "" for claim in claims],
+        "claim": [f"{formulas(claim.paper)} ({claim.claim})" for claim in claims],
+        "published": [formulas(STATED[claim.claim].published) if claim.claim in STATED else "" for claim in claims],
         "here, with 95 %": [
-            f"{_number(claim.ours, claim.low, claim.high)} {plain(claim.unit)}; {plain(claim.data)}, "
+            f"{_number(claim.ours, claim.low, claim.high)} {formulas(claim.unit)}; {plain(claim.data)}, "
             f"{claim.seeds} seeds"
             for claim in claims
         ],
@@ -233,6 +244,15 @@ def overall(claims: Iterable[Claim]) -> Verdict:
 def _agreed(verdicts: set[Verdict]) -> Verdict:
     """Return the one verdict of a set, 'differs' where there are several, 'open' where there is none."""
     return next(iter(verdicts)) if len(verdicts) == 1 else "differs" if verdicts else "open"
+
+
+def formulas(text: str, words: Callable[[str], str] | None = None) -> str:
+    """Return a claim's text with its formulas as mathematics, and the rest as `words` or `plain` makes it."""
+    parts = FORMULA.split(text)  # words and formulas in turn
+    for at in range(1, len(parts), 2):
+        meant = next(new for old, new in SYMBOLS.items() if re.fullmatch(old, parts[at]))
+        parts[at] = f"${meant or parts[at]}$"
+    return "".join(part if at % 2 else (words or plain)(part) for at, part in enumerate(parts))
 
 
 def plain(text: str) -> str:

@@ -12,6 +12,7 @@ from studies.claims import (
     Claim,
     Entry,
     anchor,
+    formulas,
     gaps,
     heading,
     keep,
@@ -189,6 +190,20 @@ def test_anchors_are_those_of_the_book():
 def test_the_verdict_on_a_claim_follows_from_its_lines(lines, expected):
     assert verdict(*lines) == expected
     assert verdict(*reversed(lines)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("|m_1 - m_2| tracks W_1", r"$\vert m_1 - m_2 \vert$ tracks $W_1$"),
+        ("k_t holds L(G(z)) / L(x) at gamma", r"$k_t$ holds $\mathcal{L}(G(z)) / \mathcal{L}(x)$ at $\gamma$"),
+        ("M falls at 16x16, a_b * 2", r"$M$ falls at 16x16, a\_b \* 2"),
+        ("across gammas, 'Make' or |mean|", r"across gammas, 'Make' or \|mean\|"),
+        ("z* of x; k <= p / p_g", r"$z^*$ of $x$; $k \leq p / p_g$"),
+    ],
+)
+def test_formulas_are_mathematics_and_the_rest_stands_as_it_is(text: str, shown: str):
+    assert formulas(text) == shown
 
 
 def test_numbers_and_text_are_readable():

@@ -1,7 +1,5 @@
 """What all chapters found: formulas, sentences that fit their verdicts, lines that a phone can show."""
 
-import pytest
-
 from studies.claims import STATED, Claim, Entry
 from studies.readings import ch11
 
@@ -11,20 +9,6 @@ def entry(name: str, verdict: str, low: float = 0.5, data: str = "faces") -> Ent
 
 
 ENTRIES = [entry("B2", "open"), entry("B2", "reproduced", data="photographs"), entry("C1", "not reproduced", 1.0)]
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("|m_1 - m_2| tracks W_1", r"$\vert m_1 - m_2 \vert$ tracks $W_1$"),
-        ("k_t holds L(G(z)) / L(x) at gamma", r"$k_t$ holds $\mathcal{L}(G(z)) / \mathcal{L}(x)$ at $\gamma$"),
-        ("M falls at 16x16, a_b * 2", r"$M$ falls at 16x16, a\_b \* 2"),
-        ("across gammas, 'Make' or |mean|", r"across gammas, 'Make' or \|mean\|"),
-        ("z* of x; k <= p / p_g", r"$z^*$ of $x$; $k \leq p / p_g$"),
-    ],
-)
-def test_formulas_are_mathematics_and_the_rest_stands_as_it_is(text: str, shown: str):
-    assert ch11.formulas(text) == shown
 
 
 def test_a_table_of_lines_has_no_bar_within_a_cell(monkeypatch):

@@ -1,10 +1,9 @@
 """What all chapters found, as chapter 11 shows it: a verdict and a sentence a claim, and the lines behind it."""
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from studies.claims import OURS, STATED, Claim, Entry, Verdict, heading, overall, plain, shown
+from studies.claims import OURS, STATED, Claim, Entry, Verdict, formulas, heading, overall, plain, shown
 from studies.tables import markdown
 
 SAID: dict[str, tuple[Verdict, str]] = {  # what was found, in a sentence, and the verdict that it was written for
@@ -49,26 +48,6 @@ SAID: dict[str, tuple[Verdict, str]] = {  # what was found, in a sentence, and t
     ),
     "C9": ("differs", "Pictures are copied better than by ALI, and hair colour is; skin tone is not."),
 }
-SYMBOLS = {  # how chapters write a formula in a claim, and what it is in mathematics
-    r"\|m_1 - m_2\|": r"\vert m_1 - m_2 \vert",
-    r"L\(G\(z\)\) / L\(x\)": r"\mathcal{L}(G(z)) / \mathcal{L}(x)",
-    r"G\(Enc\(x\)\)": r"G(\mathrm{Enc}(x))",
-    r"L\(x\)": r"\mathcal{L}(x)",
-    r"k <= p / p_g": r"k \leq p / p_g",
-    r"z\*": "z^*",
-    r"\bgamma\b": r"\gamma",
-    r"\bW_1\b|\bk_t\b|\b[kMxz]\b": None,  # as it stands
-}
-FORMULA = re.compile("(" + "|".join(SYMBOLS) + ")")
-
-
-def formulas(text: str, words: Callable[[str], str] = plain) -> str:
-    """Return a claim's text with its formulas as mathematics, and what is between them as `words` makes it."""
-    parts = FORMULA.split(text)  # words and formulas in turn
-    for at in range(1, len(parts), 2):
-        meant = next(new for old, new in SYMBOLS.items() if re.fullmatch(old, parts[at]))
-        parts[at] = f"${meant or parts[at]}$"
-    return "".join(part if at % 2 else words(part) for at, part in enumerate(parts))
 
 
 def labels() -> dict[str, str]:
