@@ -246,12 +246,13 @@ def contests(best: Mapping[str, Mapping[str, float]], lab: Lab) -> list[Run]:
     seeds, steps = range(FRESH, FRESH + lab.seeds), lab.steps or 1500
     found: list[Run] = []
     for data, gammas in ABOVE.items():
-        settings = [("best", model, dict(setting)) for model, setting in best.items()] + [("first", "BEGAN", FIRST)]
+        groups = {"best": [(model, dict(setting)) for model, setting in best.items()], "first": [("BEGAN", FIRST)]}
         if "EBGAN" in best:
             lr = best["EBGAN"]["lr"]
-            settings += [("above", "BEGAN", {"gamma": gamma, "lr": lr, "grain": 0.0}) for gamma in gammas]
+            groups["above"] = [("BEGAN", {"gamma": gamma, "lr": lr, "grain": 0.0}) for gamma in gammas]
         found += [Null("null", data, kind, {}, seed, 0) for seed in seeds for kind in NULLS]
-        found += [Contest(group, data, *setting, seed, steps, 5) for group, *setting in settings for seed in seeds]
+        for group, runs in groups.items():
+            found += [Contest(group, data, *run, seed, steps, 5) for seed in seeds for run in runs]
     return found
 
 
