@@ -1,7 +1,7 @@
 """Many small image runs, each watched while it trains: the measurements behind several chapters, as one artifact."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from began.runs.results import generate, summary, windows
 from began.runs.saving import provenance
 from began.step import Record, Update
 from studies import runner
-from studies.image_gans import EBGAN, WGANGP, AlternatingBEGAN, Turns
+from studies.image_gans import AlternatingBEGAN
 from studies.runner import BASE, CHANNELS, Advance, Made, Plan, Run, choice, rounded
 from studies.workers import Row
 
@@ -51,7 +51,7 @@ class Trial(Run):
 
     def depends(self, lab: Lab) -> Mapping[str, Any]:
         """Return its config, its model's knobs, and what its measures depend on."""
-        knobs = [kind.knobs for kind in (AlternatingBEGAN, *RIVALS.values())]
+        knobs = AlternatingBEGAN.knobs
         return {"config": resolve(self, lab)[0].to_dict(), "knobs": knobs, "measures": lab.measures(self.data)}
 
     def carry_out(self, lab: Lab, place: Path, device: torch.device, advance: Advance) -> Made:
@@ -65,7 +65,7 @@ class Trial(Run):
         left = load_file(here / "left.safetensors")
         history = Record(*left["history"])
         tensors = {"histories": {self.name: torch.stack([history.loss_real, history.loss_fake, history.k])}}
-        if self.data == "faces" and self.checkpoints > 1:
+        if self.data == "faces" and self.checkpoints:
             tensors["samples"] = {self.name: left["end"][: lab.shown]}
         return Made([row], tensors)
 
@@ -102,27 +102,12 @@ class Rescaled(Equilibrium):
 
 GAMMAS = {"faces": (0.3, 0.4, 0.5, 0.6, 0.7, 0.9, 1.0), "photographs": (0.3, 0.4, 0.5, 0.6, 0.7, 0.9)}
 GAINS = (1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-RIVALS: dict[str, type[Turns]] = {"EBGAN": EBGAN, "WGAN-GP": WGANGP}
-SEARCHED = {  # knobs, and the values tried
-    "EBGAN": (("margin", "pull"), ((0.05, 0.0), (0.1, 0.0), (0.2, 0.0), (0.1, 0.1), (0.2, 0.1))),
-    "WGAN-GP": (("lr", "critic_steps"), ((5e-4, 5), (1e-3, 5), (2e-4, 1), (5e-4, 1), (1e-3, 1))),
-}
-SEARCH_SEED = 100  # none of those reported
 # lambda_k is about BASE's times L(x) on rendered faces: the same speed there. The scale makes no difference (a test)
 SCALE_FREE: dict[str, float] = {"lambda_k": 0.002, "loss_scale": 0.01, "scale_free": 1}
 
 
-def searches(lab: Lab) -> list[Trial]:
-    """List the trials among which the rivals' settings are chosen."""
-    return [
-        Trial("search", "faces", model, dict(zip(knobs, values, strict=True)), SEARCH_SEED, lab.steps or 1000, 1)
-        for model, (knobs, choices) in SEARCHED.items()
-        for values in choices
-    ]
-
-
-def trials(search: Iterable[Row], lab: Lab) -> list[Trial]:
-    """List all other trials: a rival has the setting whose search ended nearest to the real faces."""
+def trials(lab: Lab) -> list[Trial]:
+    """List all trials, those on photographs last: whoever has none waits for nothing."""
     seeds, long = range(lab.seeds), lab.steps or 2000
     gammas = [
         Trial("gamma", data, "BEGAN", {"gamma": gamma}, seed, long, 16)
@@ -148,30 +133,19 @@ def trials(search: Iterable[Row], lab: Lab) -> list[Trial]:
         for seed in seeds
         for rule in rules
     ]
-    rows = sorted(search, key=lambda row: row["final"]["reader_frechet"], reverse=True)
-    best = {row["model"]: row["setting"] for row in rows}  # the last of each model stays; none without faces
-    rivals = [
-        Trial("rivals", data, model, best[model], seed, long, 16)
-        for data in ("faces", "photographs")
-        for seed in seeds
-        for model in RIVALS
-        if model in best
-    ]
-    # photographs last: whoever has none waits for nothing
-    return sorted(gammas + gains + orders + rivals + scales, key=lambda trial: trial.data == "photographs")
+    return sorted(gammas + gains + orders + scales, key=lambda trial: trial.data == "photographs")
 
 
 def plan(lab: Lab) -> Plan:
-    """Search the rivals' settings, then carry out all other trials, and measure real pictures."""
-    search = yield searches(lab)
+    """Carry out all trials, and measure real pictures."""
     real = [Real("real", data, "real", {}, seed, 0) for seed in range(lab.seeds) for data in ("faces", "photographs")]
-    yield [*trials(search, lab), *real]
+    yield [*trials(lab), *real]
 
 
 def resolve(trial: Trial, lab: Lab) -> tuple[TrainConfig, dict[str, float]]:
     """Return a trial's config, and the knobs of its model that its setting has."""
     setting = dict(trial.setting)
-    knobs = {"loss_scale", *AlternatingBEGAN.knobs, *(name for kind in RIVALS.values() for name in kind.knobs)}
+    knobs = {"loss_scale", *AlternatingBEGAN.knobs}
     given = {name: setting.pop(name) for name in knobs & setting.keys()}
     if "scale_free" in setting:
         setting["scale_free"] = bool(setting["scale_free"])
@@ -179,11 +153,9 @@ def resolve(trial: Trial, lab: Lab) -> tuple[TrainConfig, dict[str, float]]:
     return config, given
 
 
-def begin(trial: Trial, lab: Lab, device: torch.device) -> Update | Turns:
+def begin(trial: Trial, lab: Lab, device: torch.device) -> Update | AlternatingBEGAN:
     """Return a trial's networks and the rule by which they move."""
     config, given = resolve(trial, lab)
-    if trial.model in RIVALS:
-        return RIVALS[trial.model](config, device, **given)
     if "generator_first" in given:
         return AlternatingBEGAN(config, device, **given)
     update = Update(config, device)
@@ -238,9 +210,8 @@ def measure_run(trial: Trial, lab: Lab, place: Path) -> Row:
     row["final"] = {**summary(history), "saturated": saturated.float().mean().item()}
     if trial.stops:
         at_stops = [curve_metrics(part, held_out[: lab.count], reader) for part in left["curve"]]
-        if trial.model == "BEGAN":
-            statistics = map(loss_statistics, left["real"], left["fake"])
-            at_stops = [{**one, **other} for one, other in zip(at_stops, statistics, strict=True)]
+        statistics = map(loss_statistics, left["real"], left["fake"])
+        at_stops = [{**one, **other} for one, other in zip(at_stops, statistics, strict=True)]
         row["readings"] |= {name: [reading[name] for reading in at_stops] for name in at_stops[0]}
         row["final"] |= measure(left["end"], held_out, reader, nearest=lab.nearest)
     return rounded(row)
@@ -257,7 +228,7 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
 
 
 def load_trials(group: str) -> list[Row]:
-    """Return the rows of a group of the committed trials: gamma, rivals, order, gain, scale, search or real."""
+    """Return the rows of a group of the committed trials: gamma, order, gain, scale or real."""
     return runner.committed_rows("trials", group=group)
 
 

@@ -12,15 +12,11 @@ from began.equilibrium import Equilibrium
 from began.images.batches import Batches
 from began.step import Update
 from studies import gammas, runner
-from studies.gammas import SCALE_FREE, SEARCHED, Lab, Real, Trial, begin, measure_run
-from studies.image_gans import EBGAN, WGANGP, AlternatingBEGAN
+from studies.gammas import SCALE_FREE, Lab, Real, Trial, begin, measure_run
+from studies.image_gans import AlternatingBEGAN
 
 CPU = torch.device("cpu")
 LAB = Lab(rendered=64, held_out=24, count=20, nearest=2)  # a few pictures, and a short search for the nearest face
-SEARCH = [
-    {"model": trial.model, "setting": trial.setting, "final": {"reader_frechet": abs(place - 6.2)}}
-    for place, trial in enumerate(gammas.searches(Lab()))
-]
 ONE = Trial("group", "faces", "BEGAN", {"gamma": 0.7}, 3, 40, 2)
 
 
@@ -34,33 +30,24 @@ def carry_out(one: runner.Run, work: Path, lab: Lab = LAB) -> dict:
 
 def test_every_trial_has_a_name_of_its_own_and_photographs_come_last():
     lab = Lab()
-    todo = gammas.searches(lab) + gammas.trials(SEARCH, lab)
+    todo = gammas.trials(lab)
     assert len({(one.group, one.key) for one in todo}) == len(todo)
     data = [one.data for one in todo]
     assert "photographs" not in data[: data.index("photographs")]
     assert set(data[data.index("photographs") :]) == {"photographs"}
-    for group, count in {"gamma": 7, "order": 2, "rivals": 2, "scale": 3}.items():
+    for group, count in {"gamma": 7, "order": 2, "scale": 3}.items():
         runs = [one for one in todo if one.group == group and one.data == "faces"]
         assert len(runs) == count * 5
         assert {one.seed for one in runs} == set(range(5))
-    assert not {one.seed for one in gammas.searches(lab)} & set(range(5))
-
-
-def test_rivals_have_the_setting_that_came_nearest_to_the_real_faces():
-    settings = {one.model: one.setting for one in gammas.trials(SEARCH, Lab()) if one.group == "rivals"}
-    (knobs, choices), (others, values) = SEARCHED["EBGAN"], SEARCHED["WGAN-GP"]
-    assert settings["EBGAN"] == dict(zip(knobs, choices[4], strict=True))
-    assert settings["WGAN-GP"] == dict(zip(others, values[1], strict=True))
 
 
 def test_a_scale_is_that_of_every_trial():
     lab = Lab(size=32, n=8, batch=4, lr=1e-4, steps=700, seeds=2)
-    todo = gammas.searches(lab) + gammas.trials(SEARCH, lab)
+    todo = gammas.trials(lab)
     assert {one.steps for one in todo} == {700}
-    assert {one.seed for one in todo} == {0, 1, gammas.SEARCH_SEED}
+    assert {one.seed for one in todo} == {0, 1}
     config, _ = gammas.resolve(todo[-1], lab)
     assert (config.size, config.n, config.batch, config.lr, config.steps) == (32, 8, 4, 1e-4, 700)
-    assert {one.group for one in gammas.trials([], lab)} == {"gamma", "gain", "order", "scale"}, "no search, no rivals"
 
 
 def test_stops_are_denser_at_the_start_and_end_with_the_run():
@@ -72,17 +59,9 @@ def test_stops_are_denser_at_the_start_and_end_with_the_run():
     assert replace(ONE, checkpoints=0).stops == []
 
 
-@pytest.mark.parametrize(
-    ("model", "setting", "kind"),
-    [
-        ("BEGAN", {"lambda_k": 3.0}, Update),
-        ("BEGAN", {"generator_first": 1}, AlternatingBEGAN),
-        ("EBGAN", {"margin": 0.2, "pull": 0.1}, EBGAN),
-        ("WGAN-GP", {"lr": 1e-3, "critic_steps": 1}, WGANGP),
-    ],
-)
-def test_a_game_has_the_fields_of_the_base_and_what_the_setting_changes(model, setting, kind):
-    play = begin(replace(ONE, model=model, setting=setting), LAB, CPU)
+@pytest.mark.parametrize(("setting", "kind"), [({"lambda_k": 3.0}, Update), ({"generator_first": 1}, AlternatingBEGAN)])
+def test_a_game_has_the_fields_of_the_base_and_what_the_setting_changes(setting, kind):
+    play = begin(replace(ONE, setting=setting), LAB, CPU)
     assert type(play) is kind
     knobs = getattr(play, "knob", {})
     changes = {name: value for name, value in setting.items() if name not in knobs}
@@ -168,12 +147,6 @@ def test_without_checkpoints_only_the_losses_are_read_off(tmp_path):
     row = carry_out(replace(ONE, checkpoints=0), tmp_path)
     assert row["readings"] == {"step": []}
     assert row["final"].keys() == {"loss_real", "loss_fake", "ratio", "k", "M", "saturated"}
-
-
-def test_a_critic_that_is_no_autoencoder_has_no_losses_to_compare(tmp_path):
-    row = carry_out(replace(ONE, model="WGAN-GP", setting={"critic_steps": 5}), tmp_path)
-    assert "w1" not in row["readings"]
-    assert "reader_frechet" in row["readings"]
 
 
 def test_real_pictures_are_measured_as_samples_are(tmp_path):
