@@ -13,7 +13,7 @@ import torch
 from began.errors import BeganError
 from began.measure import distances
 from began.runs.artifacts import Options
-from studies import comparison, controller, gammas, inversions, runner, survival
+from studies import comparison, controller, forks, gammas, inversions, rivals, runner, survival
 from studies.image_gans import ALI, EBGAN
 from studies.runner import Made, Scale, place_of
 from studies.toy.methods import METHODS
@@ -24,6 +24,10 @@ TOY_JOB = Job("began", "grid", 3, (({"lr_g": 1e-3}, 0),))
 JOBS: dict[str, tuple[runner.Job, Any]] = {
     "gammas": (gammas.Trial("gamma", "faces", "BEGAN", {"gamma": 0.7}, 0, 40, 2), gammas.Lab()),
     "gammas, real": (gammas.Real("real", "faces", "real", {}, 0, 0), gammas.Lab()),
+    "rivals": (rivals.Contest("best", "faces", "EBGAN", {"multiple": 2.0}, 0, 40, 2), rivals.Lab()),
+    "rivals, nulls": (rivals.Null("null", "faces", "one", {}, 0, 0), rivals.Lab()),
+    "forks": (forks.Fork("fork", "photographs", "BEGAN", forks.TRUNK, 0, 40, (0.5,), 20), forks.Lab()),
+    "forks, nulls": (forks.Null("null", "photographs", "one", {}, 0, 0), forks.Lab()),
     "survival": (survival.WatchedRun("full", "faces", "BEGAN-CS", {"lr": 1e-3}, 0, 20), survival.Lab()),
     "survival, toys": (survival.ToyRuns("2", ({"lr_g": 1e-3},), 5, 200), survival.Lab()),
     "inversions": (inversions.Inversion("report", "faces", "ALI", {"lr": 1e-3}, 0, 50), inversions.Lab()),
@@ -62,8 +66,10 @@ def test_a_change_of_scale_changes_the_place_of_every_job_and_a_choice_of_jobs_d
 def test_each_field_of_a_job_changes_its_place(study: str):
     job, lab = JOBS[study]
     other = {"data": "digits", "setting": {}, "remedy": "lr", "model": "EBGAN", "job": TOY_JOB._replace(steps=4)}
-    if study in ("inversions", "gammas, real"):
+    if study in ("inversions", "gammas, real", "rivals, nulls"):
         other["data"] = "photographs"
+    if study == "forks":
+        other["setting"] = {**forks.TRUNK, "lr": 5e-4}
     for name, value in vars(job).items():
         changed = replace(job, **{name: other.get(name, value + "s" if isinstance(value, str) else value)})
         if isinstance(value, int):

@@ -1,0 +1,195 @@
+"""Methods at equal search: what is drawn, how a run is read off, and what is said of the best of several settings."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from began.measure.distances import sharpness
+from began.step import Update
+from studies import rivals, runner
+from studies.image_gans import EBGAN, WGANGP
+from studies.rivals import Contest, Lab, Null, chance_ahead, draws, expected_best, gain, null_pictures, tried
+
+CPU = torch.device("cpu")
+LAB = Lab(rendered=64, held_out=24, count=20, few=10, nearest=2, shown=3)
+ONE = Contest("best", "faces", "WGAN-GP", {"lr": 1e-3, "critic_steps": 5}, 3, 40, 2)
+LIMITS = {
+    "gamma": (0.3, 1.7),
+    "lr": (2e-4, 3e-3),
+    "grain": (0.05, 0.3),
+    "multiple": (0.5, 5.0),
+    "pull": (0.1, 0.1),
+    "critic_steps": (1, 5),
+    "beta1": (0.5, 0.5),
+}
+CHOICES = {"grain", "pull", "beta1"}  # nothing, or something
+
+
+@pytest.mark.parametrize("model", rivals.SPACES)
+def test_settings_are_drawn_from_ranges_and_few_are_the_first_of_many(model: str):
+    many = draws(model, 2000)
+    assert draws(model, 8) == many[:8]
+    for name in many[0]:
+        values = [setting[name] for setting in many]
+        low, high = LIMITS[name]
+        assert all(low <= value <= high for value in values if value or name not in CHOICES), name
+        if name in CHOICES:
+            assert 900 < sum(value == 0 for value in values) < 1100, name
+    rates = np.log([setting["lr"] for setting in many])
+    assert np.mean(rates) == pytest.approx(np.log(2e-4 * 15**0.5), abs=0.06), "log-uniform"
+
+
+def test_no_method_has_the_luck_of_another():
+    rates = [[setting["lr"] for setting in draws(model, 50)] for model in rivals.SPACES]
+    for ours, theirs in itertools.combinations(rates, 2):
+        assert abs(np.corrcoef(ours, theirs)[0, 1]) < 0.5
+
+
+def test_all_methods_get_as_many_runs_and_what_is_reported_is_fresh():
+    lab = Lab()
+    search = rivals.searches(lab)
+    rest = rivals.contests({model: draws(model, 1)[0] for model in rivals.SPACES}, lab)
+    for data, count in (("faces", 5), ("photographs", 5)):
+        best = [one for one in rest if one.group == "best" and one.data == data]
+        assert {model: sum(one.model == model for one in best) for model in rivals.SPACES} == dict.fromkeys(
+            rivals.SPACES, count
+        )
+    assert {model: sum(one.model == model for one in search) for model in rivals.SPACES} == dict.fromkeys(
+        rivals.SPACES, 16
+    )
+    assert {one.steps for one in search} == {800}
+    assert not {one.seed for one in search} & {one.seed for one in rest}
+    assert len({one.name for one in [*search, *rest]}) == len(search) + len(rest)
+    data = [one.data for one in rest]
+    assert "faces" not in data[data.index("photographs") :]
+
+
+def test_without_faces_there_is_no_search_and_no_best():
+    rest = rivals.contests({}, Lab())
+    assert {one.group for one in rest} == {"first", "null"}
+
+
+@pytest.mark.parametrize(
+    ("model", "setting", "kind"),
+    [
+        ("BEGAN", {"gamma": 1.5, "lr": 1e-3, "grain": 0.1}, Update),
+        ("EBGAN", {"multiple": 2.0, "lr": 1e-3, "pull": 0.1}, EBGAN),
+        ("WGAN-GP", {"lr": 1e-3, "critic_steps": 1, "beta1": 0.0}, WGANGP),
+    ],
+)
+def test_a_method_plays_with_its_setting(model: str, setting: dict, kind: type):
+    play = rivals.begin(replace(ONE, model=model, setting=setting), LAB, CPU)
+    assert type(play) is kind
+    assert play.config.lr == 1e-3
+    assert (play.config.seed, play.config.steps) == (3, 40)
+    if isinstance(play, Update):
+        assert play.model.equilibrium.gamma.item() == 1.5
+        assert play.config.grain == 0.1
+    elif isinstance(play, EBGAN):
+        assert play.knob == {"margin": 0.14, "pull": 0.1}
+        elsewhere = rivals.begin(replace(ONE, data="photographs", model=model, setting=setting), LAB, CPU)
+        assert isinstance(elsewhere, EBGAN)
+        assert elsewhere.knob["margin"] == 0.24, "as many times as large as losses are"
+    else:
+        assert play.config.beta1 == 0
+
+
+def test_a_run_leaves_its_readings_its_cost_and_faces(photographs: Path):
+    row = {}
+    for data in ("faces", "photographs"):
+        made = replace(ONE, data=data).carry_out(replace(LAB, photographs=photographs), Path(), CPU, lambda _: None)
+        (row,) = made.rows
+        assert row["readings"]["step"] == [20, 40]
+        assert row["final"]["pixel_frechet"] == pytest.approx(row["readings"]["pixel_frechet"][-1], rel=1e-4)
+        assert row["final"]["updates"] == 8, "G moved once in five steps"
+        assert row["final"]["seconds"] > 0
+        assert "ratio" not in row["final"]
+        if data == "faces":
+            (name,) = made.tensors["samples"]
+            assert name == f"best/{row['key']}"
+            assert made.tensors["samples"][name].shape == (3, 3, 16, 16)
+        else:
+            assert made.tensors == {}
+
+
+def test_only_a_controller_has_a_k():
+    ends = {}
+    for model, setting in (("BEGAN", {"gamma": 1.0, "grain": 0.0}), ("EBGAN", {"multiple": 2.0})):
+        run = replace(ONE, group="search", model=model, setting=setting)
+        ends[model] = run.carry_out(LAB, Path(), CPU, lambda _: None).rows[0]["final"]
+    assert ends["BEGAN"].keys() - ends["EBGAN"].keys() == {"k", "M", "saturated"}
+    assert "nearest_face" not in ends["BEGAN"], "a search looks at one distance"
+
+
+def test_the_best_setting_is_nearest_on_average_over_the_seeds():
+    def row(lr: float, seed: int, distance: float) -> dict:
+        return {"model": "EBGAN", "setting": {"lr": lr}, "seed": seed, "final": {"reader_frechet": distance}}
+
+    rows = [row(1, 0, 0.1), row(2, 0, 0.4), row(1, 1, 0.9), row(2, 1, 0.2)]
+    assert tried(rows) == {"EBGAN": [(pytest.approx(0.3), {"lr": 2}), (pytest.approx(0.5), {"lr": 1})]}
+
+
+def test_the_expected_best_of_n_is_the_mean_over_all_ways_to_draw_n():
+    values = [3.0, 1.0, 8.0, 2.0]
+    found = expected_best(values)
+    for n, best in enumerate(found, 1):
+        ends = [min(drawn) for drawn in itertools.product(values, repeat=n)]
+        assert best.n == n
+        assert best.expected == pytest.approx(np.mean(ends))
+        assert (best.low, best.high) == tuple(np.quantile(ends, (0.05, 0.95), method="inverted_cdf"))
+
+
+def test_the_chance_to_be_ahead_is_that_of_all_pairs_of_draws():
+    ours, theirs = [1.0, 5.0, 2.5], [2.0, 3.0, 4.0]
+    for n in (1, 2, 3):
+        ends = [[min(drawn) for drawn in itertools.product(some, repeat=n)] for some in (ours, theirs)]
+        assert chance_ahead(ours, theirs, n) == pytest.approx(np.mean([a < b for a, b in itertools.product(*ends)]))
+    assert chance_ahead([1.0], [1.0], 1) == 0, "a tie is no lead"
+
+
+def rows_of(values: list[float]) -> list[dict]:
+    return [{"seed": seed, "final": {"d": value}} for seed, value in enumerate(values)]
+
+
+def test_a_gain_is_positive_where_we_are_nearer_and_its_null_knows_no_names():
+    found = gain(rows_of([1, 1, 1, 1, 1]), rows_of([2, 3, 2, 3, 2])[::-1], "d")
+    assert (found.mean, found.wins, found.seeds) == (pytest.approx(1.4), 5, 5)
+    assert found.low > 0
+    assert found.null == 0
+    assert found.null_low == pytest.approx(-found.null_high)
+    assert 0 < found.null_high < found.mean
+    assert gain(rows_of([2, 3]), rows_of([1, 1]), "d").wins == 0
+    with pytest.raises(ValueError, match="seeds must be the same"):
+        gain(rows_of([1, 2]), rows_of([1]), "d")
+
+
+def test_what_cannot_draw_is_what_its_name_says():
+    images, config = LAB.pictures("faces")[0], LAB.config("faces", seed=1)
+    found = {kind: null_pictures(kind, images, config, 20) for kind in ("untrained", "one", "ten", "blurred", "noise")}
+    real = null_pictures("real", images, config, 20)
+    assert {some.dtype for some in found.values()} == {torch.uint8}
+    assert {tuple(some.shape) for some in found.values()} == {(20, 3, 16, 16)}
+    different = {kind: len(some.unique(dim=0)) for kind, some in found.items()}
+    assert different == {"untrained": 20, "one": 1, "ten": 10, "blurred": 20, "noise": 20}
+    assert all((images.pixels == one).flatten(1).all(1).any() for one in real), "real pictures, of those trained on"
+    assert sharpness(found["blurred"].float()) < 0.7 * sharpness(real.float())
+    assert (found["noise"] == real).flatten(1).all(1).sum() == 15
+    (row,) = Null("null", "faces", "one", {}, 1, 0).carry_out(LAB, Path(), CPU, lambda _: None).rows
+    assert row["final"]["pixel_std"] == 0
+
+
+@pytest.mark.usefixtures("here")
+def test_the_best_of_the_search_are_run_again(tmp_path: Path):
+    readers = runner.artifacts_folder() / "attributes"
+    lab = replace(LAB, readers=readers, data=("faces",), steps=20, seeds=1, draws=1)
+    rows = runner.carry_out([rivals.plan(lab)], lab, tmp_path, CPU).rows
+    chosen = {row["model"]: row["setting"] for row in rows if row["group"] == "best"}
+    assert chosen == {model: draws(model, 1)[0] for model in rivals.SPACES}
+    above = [row["setting"] for row in rows if row["group"] == "above"]
+    assert [setting["gamma"] for setting in above] == list(rivals.ABOVE["faces"])
+    assert {setting["lr"] for setting in above} == {chosen["EBGAN"]["lr"]}
+    assert {row["model"] for row in rows if row["group"] == "null"} == set(rivals.NULLS)
