@@ -52,7 +52,7 @@ LINES = {
     "studies.objectives": 100,
     "studies.runner": 400,
     "studies.toy": 1250,
-    "studies": 3700,
+    "studies": 4250,
     "studies.figures": 1600,
 }
 

@@ -7,6 +7,7 @@ import torch
 from studies import takeoff
 from studies.figures import ch05
 from studies.figures.ch05 import TradeOff, show_courses, show_gamma, show_measures, show_trade_offs
+from studies.rivals import Best
 from studies.statistics import by_gamma
 
 
@@ -138,3 +139,43 @@ def test_margins_are_drawn_beside_k(check_figure):
     assert (first.axes.get_xlabel(), second.axes.get_xlabel()) == ("of attributes", "of pixels")
     assert first.has([0.2, 0.4, 0.5, 0.9], [0, 0, 1, 1])
     assert second.has([0.4, 0.8, 1.0, 1.8], [0, 0, 1, 1])
+
+
+def test_a_search_is_drawn_with_its_band(check_figure):
+    found = {"BEGAN": [Best(1, 0.6, 0.2, 0.9), Best(2, 0.4, 0.2, 0.8)], "EBGAN": [Best(1, 0.5, 0.3, 0.6)]}
+    (panel,) = check_figure(ch05.show_search(found, 0.01))
+    assert panel.curve([1, 2], [0.6, 0.4]).name == "BEGAN"
+    assert panel.has([1, 2, 1, 2], [0.2, 0.2, 0.9, 0.8])
+    assert panel.at(1, 0.5).name == "EBGAN"
+    assert panel.level(0.01).name == "real"
+    assert panel.axes.get_yscale() == "log"
+
+
+def test_standings_have_nulls_below_a_line_and_far_distances_on_a_scale_of_powers(check_figure):
+    def rows(*values: float) -> list[dict]:
+        return [{"final": {"d": value, "s": 0.5 + value}} for value in values]
+
+    groups = {"BEGAN": rows(0.1, 0.2), "EBGAN": rows(0.15, 0.3), "real": rows(0.01, 0.01)}
+    far, near = check_figure(ch05.show_standings(groups, {"d": "distance", "s": "sharpness"}, 1))
+    assert (far.axes.get_xscale(), near.axes.get_xscale()) == ("log", "linear")
+    assert (far.axes.get_xlabel(), near.axes.get_xlabel()) == ("distance", "sharpness")
+    assert far.rows == list(groups)
+    for panel in (far, near):
+        assert panel.level(1.5), "below it what can't draw"
+    assert far.has([0.1, 0.2, 0.15, 0.3, 0.01], [0, 0, 1, 1, 2])
+    left, right = far.axes.get_xlim()
+    assert left < 0.01 < 0.3 < right
+
+
+def test_forks_on_photographs_are_drawn_at_the_gamma_they_went_to(check_figure):
+    def rows(where: str, scale: float) -> list[dict]:
+        return [{where: gamma, "final": {"d": scale * gamma + n}} for gamma in (0.3, 0.9) for n in (0, 1, 5)]
+
+    there, back = rows("gamma", 1), rows("from", 2)
+    levels = [{"final": {"d": value}} for value in (7.0, 8.0, 9.0)]
+    (panel,) = check_figure(ch05.show_forks(levels, there, back, levels[1:], {"d": "a distance"}))
+    assert panel.curve([0.3, 0.9], [1.3, 1.9]).name == "there"
+    assert panel.curve([0.3, 0.9], [1.6, 2.8]).name == "back again"
+    assert panel.has([0.3, 0.9], [0.3, 6.8])
+    assert panel.level(8.0).name == "before"
+    assert panel.level(8.5).name == "real"

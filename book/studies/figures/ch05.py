@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from studies import takeoff
+from studies.rivals import Best
 from studies.statistics import by_gamma
 from studies.style import (
     COLOURS,
@@ -18,6 +19,7 @@ from studies.style import (
     close_grid,
     gamma_colours,
     gamma_legend,
+    line_of,
     seeds,
     show_images,
     show_remedies,
@@ -213,3 +215,67 @@ def show_margins(groups: Mapping[str, Sequence[Row]], names: Mapping[str, str]) 
     }
     ends = {title: (0.0, 1.1 * max(v.max().item() for v in ways.values())) for title, ways in columns.items()}
     return show_remedies(columns, ends)
+
+
+# Rivals at equal search, and forks on photographs
+
+
+def show_search(found: Mapping[str, Sequence[Best]], real: float) -> Figure:
+    """Draw the expected best of n settings of each method over n, and where 90 % of the draws are; real is dotted."""
+    figure, axes = plt.subplots(figsize=(WIDTH, 2.9))
+    for name, bests in found.items():
+        n, expected, low, high = zip(*bests, strict=True)
+        axes.plot(n, expected, **line_of(name), label=name)
+        axes.fill_between(n, low, high, color=COLOURS[name], alpha=0.12, linewidth=0)
+        axes.set_xticks(n)
+    axes.axhline(real, color=COLOURS["real"], linestyle=":", label="real")
+    axes.set(xlabel="settings tried", ylabel="Frechet distance, reader", yscale="log")
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def show_standings(rows: Mapping[str, Sequence[Row]], names: Mapping[str, str], nulls: int) -> Figure:
+    """Draw the ends of runs, a row a method and a panel a measure: seeds as pale dots, their median as a bar.
+
+    The last `nulls` rows lie below a line: what can't draw, and real pictures. Axes of distances that differ by more
+    than ten times are logarithmic.
+    """
+    columns = {
+        title: {name: torch.tensor([row["final"][measure] for row in some]) for name, some in rows.items()}
+        for measure, title in names.items()
+    }
+    values = {title: torch.cat(list(of.values())) for title, of in columns.items()}
+    figure = show_remedies(columns, {title: (0.0, 1.1 * some.max().item()) for title, some in values.items()})
+    for axes, some in zip(figure.axes, values.values(), strict=True):
+        axes.axhline(len(rows) - nulls - 0.5, color="#999999", linewidth=0.8)
+        if 0 < 10 * some.min() < some.max():
+            axes.set(xscale="log", xlim=(some.min().item() / 1.3, some.max().item() * 1.3))
+    return figure
+
+
+def show_forks(
+    trunk: Sequence[Row], there: Sequence[Row], back: Sequence[Row], real: Sequence[Row], names: Mapping[str, str]
+) -> Figure:
+    """Draw measures against the gamma that forks went to, a panel each: there full, and once they came back hollow.
+
+    A dot is a seed, a line joins the medians; grey is the trunk's median, black that of real pictures.
+    """
+    lines = -(-len(names) // 3)
+    figure, grid = plt.subplots(lines, 3, figsize=(WIDTH, 0.4 + 1.9 * lines), sharex=True, squeeze=False)
+    for axes, (name, title) in zip(grid.flat, names.items(), strict=False):
+        for rows, where, label, look, marker in (
+            (there, "gamma", "there", {"color": COLOURS["BEGAN"]}, "o"),
+            (back, "from", "back again", {"color": COLOURS["BEGAN"], "markerfacecolor": "none"}, "s"),
+        ):
+            gammas = sorted({row[where] for row in rows})
+            values = [[row["final"][name] for row in rows if row[where] == gamma] for gamma in gammas]
+            dash = "--" if marker == "s" else "-"
+            for gamma, some in zip(gammas, values, strict=True):
+                axes.plot([gamma] * len(some), some, marker, **look, markersize=3.5, alpha=0.6)
+            axes.plot(gammas, [np.median(some) for some in values], dash, color=look["color"], label=label)
+        for rows, colour, label in ((trunk, "#999999", "before"), (real, COLOURS["real"], "real")):
+            axes.axhline(np.median([row["final"][name] for row in rows]), color=colour, linewidth=1, label=label)
+        axes.set_title(title)
+    close_grid(grid, len(names), "gamma")
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=7)
+    return figure
