@@ -13,9 +13,9 @@ CPU = torch.device("cpu")
 ONE = Fork("fork", "photographs", "BEGAN", {"gamma": 0.9, "grain": 0.0, "lr": 1e-3}, 3, 20, (0.3, 0.9), 20)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def lab(photographs: Path) -> Lab:
-    return Lab(photographs=photographs, count=20, few=10, lessons=4, pupil=4)
+    return Lab(photographs=photographs, n=4, count=20, few=10, lessons=4, pupil=4)
 
 
 def carry_out(one: Fork, lab: Lab) -> dict[tuple[str, float], dict]:
@@ -27,8 +27,12 @@ def carry_out(one: Fork, lab: Lab) -> dict[tuple[str, float], dict]:
     return {(row["part"], row.get("from", row["gamma"])): row for row in made.rows}
 
 
-def test_a_fork_at_the_gamma_of_its_trunk_is_the_trunk_gone_on(lab: Lab):
-    rows = carry_out(ONE, lab)
+@pytest.fixture(scope="module")
+def rows(lab: Lab) -> dict[tuple[str, float], dict]:
+    return carry_out(ONE, lab)
+
+
+def test_a_fork_at_the_gamma_of_its_trunk_is_the_trunk_gone_on(rows: dict, lab: Lab):
     assert rows.keys() == {("trunk", 0.9), *((part, gamma) for part in ("there", "back") for gamma in (0.3, 0.9))}
     whole = carry_out(replace(ONE, steps=60, gammas=()), lab)["trunk", 0.9]
     assert rows["back", 0.9]["final"] == whole["final"]
@@ -37,10 +41,8 @@ def test_a_fork_at_the_gamma_of_its_trunk_is_the_trunk_gone_on(lab: Lab):
     assert rows["there", 0.3]["final"] != rows["there", 0.9]["final"]
 
 
-def test_forks_leave_each_other_alone(lab: Lab):
-    assert carry_out(replace(ONE, gammas=(0.9,)), lab)["there", 0.9] == {
-        **carry_out(ONE, lab)["there", 0.9],
-    }
+def test_forks_leave_each_other_alone(rows: dict, lab: Lab):
+    assert carry_out(replace(ONE, gammas=(0.9,)), lab)["there", 0.9] == rows["there", 0.9]
 
 
 def test_who_learns_from_samples_misses_what_they_lack(photographs: Path):
