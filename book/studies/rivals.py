@@ -7,7 +7,6 @@ trains has so many of. Unequal, and kept with each run, is what the step costs: 
 """
 
 import itertools
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -348,15 +347,10 @@ def gain(ours: Iterable[Row], theirs: Iterable[Row], name: str) -> Gain:
 
 
 def standings(data: str) -> dict[str, list[Row]]:
-    """Return the committed ends by name: each method's best, BEGAN as it was and above 1, and what can't draw.
-
-    Rows are in the order of their seeds.
-    """
-    named = {"best": "{model}", "first": "BEGAN, at first", "above": "BEGAN, gamma {gamma:g}", "null": "{model}"}
+    """Return the committed ends on some data by name, each by seed: the best of each method first, the nulls last."""
     found: dict[str, list[Row]] = {}
-    for group, name in named.items():
+    for group in ("best", "first", "above", "null"):
         for row in sorted(load(group, data=data), key=lambda row: row["seed"]):
-            found.setdefault(
-                name.format(model=row["model"], gamma=row.get("setting", {}).get("gamma", math.nan)), []
-            ).append(row)
+            name = {"first": "{}, at first", "above": "{}, gamma {:g}"}.get(group, "{}")
+            found.setdefault(name.format(row["model"], row.get("setting", {}).get("gamma")), []).append(row)
     return found
