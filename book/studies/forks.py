@@ -157,7 +157,7 @@ def plan(lab: Lab) -> Plan:
     """Grow all trunks and their forks, and measure what can't draw."""
     seeds, steps = range(FRESH, FRESH + lab.seeds), lab.steps
     jobs: list[Job] = [
-        Fork("fork", "photographs", "BEGAN", TRUNK, seed, steps or 1000, GAMMAS, steps or 400) for seed in seeds
+        Fork("fork", "photographs", "BEGAN", TRUNK, seed, steps or 800, GAMMAS, steps or 400) for seed in seeds
     ]
     yield jobs + [Null("null", "photographs", kind, {}, seed, 0) for kind in NULLS for seed in seeds]
 

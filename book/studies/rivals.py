@@ -242,7 +242,7 @@ def contests(best: Mapping[str, Mapping[str, float]], lab: Lab) -> list[Run]:
 
     The settings are those found on faces; on photographs EBGAN's margin is larger by as much as the typical L(x) is.
     """
-    seeds, steps = range(FRESH, FRESH + lab.seeds), lab.steps or 1500
+    seeds, steps = range(FRESH, FRESH + lab.seeds), lab.steps or 1000
     found: list[Run] = []
     for data, gammas in ABOVE.items():
         groups = {"best": [(model, dict(setting)) for model, setting in best.items()], "first": [("BEGAN", FIRST)]}
