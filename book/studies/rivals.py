@@ -243,7 +243,8 @@ def contests(found: Mapping[str, Sequence[Tried]], lab: Lab) -> list[Run]:
     """List all other runs, given what a search found; those on photographs last.
 
     best: the best setting of each method; within: that of BEGAN among the papers' gammas; first: BEGAN as it was before
-    it was searched; above: BEGAN without grain at EBGAN's rate. The settings are those found on faces; on photographs
+    it was searched; above: BEGAN without grain at EBGAN's rate; alone: EBGAN without its pulling-away term, so that the
+    two differ in what holds the ratio and in nothing else. The settings are those found on faces; on photographs
     EBGAN's margin is larger by as much as the typical L(x) is.
     """
     seeds, steps = range(FRESH, FRESH + lab.seeds), lab.steps or 1000
@@ -252,8 +253,9 @@ def contests(found: Mapping[str, Sequence[Tried]], lab: Lab) -> list[Run]:
         groups = {"best": [(model, of[0].setting) for model, of in found.items()], "first": [("BEGAN", FIRST)]}
         if found:
             groups["within"] = [("BEGAN", one.setting) for one in found["BEGAN"] if one.setting["gamma"] <= 1][:1]
-            lr = found["EBGAN"][0].setting["lr"]
-            groups["above"] = [("BEGAN", {"gamma": gamma, "lr": lr, "grain": 0.0}) for gamma in gammas]
+            rival = found["EBGAN"][0].setting
+            groups["alone"] = [("EBGAN", {**rival, "pull": 0.0})]
+            groups["above"] = [("BEGAN", {"gamma": gamma, "lr": rival["lr"], "grain": 0.0}) for gamma in gammas]
         runs += [Null("null", data, kind, {}, seed, 0) for seed in seeds for kind in NULLS]
         for group, of in groups.items():
             runs += [Contest(group, data, model, setting, seed, steps, 5) for seed in seeds for model, setting in of]
@@ -280,7 +282,7 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
 
 
 def load(group: str, **known: Any) -> list[Row]:
-    """Return the committed rows of a group: search, best, within, first, above or null."""
+    """Return the committed rows of a group: search, best, first, within, alone, above or null."""
     return runner.committed_rows("rivals", group=group, **known)
 
 
@@ -354,8 +356,9 @@ def gain(ours: Iterable[Row], theirs: Iterable[Row], name: str) -> Gain:
 def standings(data: str) -> dict[str, list[Row]]:
     """Return the committed ends on some data by name, each by seed: the best of each method first, the nulls last."""
     found: dict[str, list[Row]] = {}
-    for group in ("best", "within", "first", "above", "null"):
+    names = {"first": "{}, at first", "within": "{}, gamma to 1", "alone": "{}, no pull", "above": "{}, gamma {:g}"}
+    for group in ("best", *names, "null"):
         for row in sorted(load(group, data=data), key=lambda row: row["seed"]):
-            name = {"within": "{}, gamma to 1", "first": "{}, at first", "above": "{}, gamma {:g}"}.get(group, "{}")
-            found.setdefault(name.format(row["model"], row.get("setting", {}).get("gamma")), []).append(row)
+            name = names.get(group, "{}").format(row["model"], row.get("setting", {}).get("gamma"))
+            found.setdefault(name, []).append(row)
     return found

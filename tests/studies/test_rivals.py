@@ -28,7 +28,7 @@ LIMITS = {
 }
 FOUND = {
     "BEGAN": [Tried(0.1, {"gamma": 1.2}), Tried(0.2, {"gamma": 0.9}), Tried(0.3, {"gamma": 0.5})],
-    "EBGAN": [Tried(0.1, {"multiple": 2.0, "lr": 7e-4})],
+    "EBGAN": [Tried(0.1, {"multiple": 2.0, "lr": 7e-4, "pull": 0.1})],
     "WGAN-GP": [Tried(0.1, {"lr": 1e-3})],
 }
 CHOICES = {"grain", "pull", "beta1"}  # nothing, or something
@@ -107,6 +107,13 @@ def test_the_papers_gammas_have_a_best_of_their_own():
     runs = rivals.contests(FOUND, Lab())
     assert {one.setting["gamma"] for one in runs if one.group == "best" and one.model == "BEGAN"} == {1.2}
     assert {one.setting["gamma"] for one in runs if one.group == "within"} == {0.9}
+
+
+def test_what_holds_the_ratio_is_compared_at_one_rate_and_without_pulling():
+    runs = rivals.contests(FOUND, Lab())
+    (alone,) = {tuple(one.setting.items()) for one in runs if one.group == "alone"}
+    assert dict(alone) == {"multiple": 2.0, "lr": 7e-4, "pull": 0.0}
+    assert {one.setting["lr"] for one in runs if one.group == "above"} == {7e-4}
 
 
 def test_a_run_leaves_its_readings_its_cost_and_faces(photographs: Path):
