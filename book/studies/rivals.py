@@ -7,6 +7,7 @@ trains has so many of. Unequal, and kept with each run, is what the step costs: 
 """
 
 import itertools
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from began.measure.distances import curve_metrics, measure
 from began.passes import Began
 from began.runs.artifacts import Options
 from began.runs.results import generate, summary
+from began.runs.saving import provenance
 from began.step import Record, Update, streams
 from studies import grain, runner
 from studies.image_gans import EBGAN, WGANGP, Turns
@@ -276,6 +278,7 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
     """
     lab = runner.prepare(Lab(), options, work)
     runner.keep(runner.carry_out([plan(lab)], lab, work, device), out, lab)
+    runner.save_text(out / "record.json", json.dumps(provenance(device), indent=1) + "\n")
 
 
 # What the runs say
