@@ -208,6 +208,18 @@ def test_the_best_of_the_search_are_run_again(tmp_path: Path):
     chosen = {row["model"]: row["setting"] for row in rows if row["group"] == "best"}
     assert chosen == {model: draws(model, 1)[0] for model in rivals.SPACES}
     above = [row["setting"] for row in rows if row["group"] == "above"]
-    assert [setting["gamma"] for setting in above] == list(rivals.ABOVE["faces"])
+    assert [setting["gamma"] for setting in above] == list(rivals.ABOVE)
     assert {setting["lr"] for setting in above} == {chosen["EBGAN"]["lr"]}
     assert {row["model"] for row in rows if row["group"] == "null"} == set(rivals.NULLS)
+
+
+def test_what_is_committed_is_what_the_search_chose():
+    search, lab = rivals.load("search"), Lab()
+    settings = {model: {str(row["setting"]) for row in search if row["model"] == model} for model in rivals.SPACES}
+    assert settings == {model: {str(setting) for setting in draws(model, lab.draws)} for model in rivals.SPACES}
+    runs = [one for one in rivals.contests(tried(search), lab) if one.data == "faces"]
+    rows = [row for some in rivals.standings("faces").values() for row in some]
+    assert {f"{row['group']}/{row['key']}" for row in rows} == {one.name for one in runs}
+    assert rivals.load_samples().keys() == {one.name for one in runs if isinstance(one, Contest)}
+    assert list(rivals.standings("photographs"))[:3] == list(rivals.SPACES)
+    assert not any("photographs" in name for name in rivals.load_samples())
