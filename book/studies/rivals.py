@@ -245,8 +245,8 @@ def contests(found: Mapping[str, Sequence[Tried]], lab: Lab) -> list[Run]:
     """List all other runs, given what a search found; those on photographs last.
 
     best: the best setting of each method; within: that of BEGAN among the papers' gammas; first: BEGAN as it was before
-    it was searched; on faces above: BEGAN without grain at EBGAN's rate, and alone: EBGAN without what pulls codes apart,
-    so that they differ in what holds the ratio and in nothing else. The settings are those found on faces; on
+    it was searched. On faces, so that they differ in what holds the ratio and in nothing else, above: BEGAN without
+    grain at EBGAN's rate; alone: EBGAN without its pulling-away term. The settings are those found on faces; on
     photographs EBGAN's margin is larger by as much as the typical L(x) is.
     """
     seeds, steps = range(FRESH, FRESH + lab.seeds), lab.steps or 1000
