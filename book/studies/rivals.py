@@ -244,19 +244,18 @@ def tried(search: Iterable[Row]) -> dict[str, list[Tried]]:
 def contests(found: Mapping[str, Sequence[Tried]], lab: Lab) -> list[Run]:
     """List all other runs, given what a search found; those on photographs last.
 
-    best: the best setting of each method; within: that of BEGAN among the papers' gammas; first: BEGAN as it was before
-    it was searched. On faces, so that they differ in what holds the ratio and in nothing else, above: BEGAN without
-    grain at EBGAN's rate; alone: EBGAN without its pulling-away term. The settings are those found on faces; on
+    best: the best setting of each method; first: BEGAN as it was before it was searched. On faces alone, within: BEGAN's
+    best among the papers' gammas; and, so that they differ in what holds the ratio and in nothing else, above: BEGAN
+    without grain at EBGAN's rate; alone: EBGAN without its pulling-away term. The settings are those found on faces; on
     photographs EBGAN's margin is larger by as much as the typical L(x) is.
     """
     seeds, steps = range(FRESH, FRESH + lab.seeds), lab.steps or 1000
     runs: list[Run] = []
     for data in ("faces", "photographs"):
         groups = {"best": [(model, of[0].setting) for model, of in found.items()], "first": [("BEGAN", FIRST)]}
-        if found:
-            groups["within"] = [("BEGAN", one.setting) for one in found["BEGAN"] if one.setting["gamma"] <= 1][:1]
         if found and data == "faces":
             rival = found["EBGAN"][0].setting
+            groups["within"] = [("BEGAN", one.setting) for one in found["BEGAN"] if one.setting["gamma"] <= 1][:1]
             groups["alone"] = [("EBGAN", {**rival, "pull": 0.0})]
             groups["above"] = [("BEGAN", {"gamma": gamma, "lr": rival["lr"], "grain": 0.0}) for gamma in ABOVE]
         runs += [Null("null", data, kind, {}, seed, 0) for seed in seeds for kind in NULLS]
