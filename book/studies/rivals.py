@@ -244,10 +244,10 @@ def tried(search: Iterable[Row]) -> dict[str, list[Tried]]:
 def contests(found: Mapping[str, Sequence[Tried]], lab: Lab) -> list[Run]:
     """List all other runs, given what a search found; those on photographs last.
 
-    best: the best setting of each method; first: BEGAN as it was before it was searched. On faces alone, within: BEGAN's
-    best among the papers' gammas; and, so that they differ in what holds the ratio and in nothing else, above: BEGAN
-    without grain at EBGAN's rate; alone: EBGAN without its pulling-away term. The settings are those found on faces; on
-    photographs EBGAN's margin is larger by as much as the typical L(x) is.
+    best: the best setting of each method; first: BEGAN as it was before it was searched. On faces alone, within: the
+    best of BEGAN among the papers' gammas; and, so that they differ in what holds the ratio and in nothing else, above:
+    BEGAN without grain at EBGAN's rate; alone: EBGAN without its pulling-away term. The settings are those found on
+    faces; on photographs EBGAN's margin is larger by as much as the typical L(x) is.
     """
     seeds, steps = range(FRESH, FRESH + lab.seeds), lab.steps or 1000
     runs: list[Run] = []
