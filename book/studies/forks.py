@@ -16,6 +16,7 @@ ways, none of which is enough:
 
 import copy
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from began.measure.distances import measure
 from began.measure.structure import Critic
 from began.runs.artifacts import Options
 from began.runs.results import generate
+from began.runs.saving import provenance
 from began.step import Update
 from studies import grain, runner
 from studies.rivals import FRESH, null_pictures, row_of
@@ -157,7 +159,7 @@ def plan(lab: Lab) -> Plan:
     """Grow all trunks and their forks, and measure what can't draw."""
     seeds, steps = range(FRESH, FRESH + lab.seeds), lab.steps
     jobs: list[Job] = [
-        Fork("fork", "photographs", "BEGAN", TRUNK, seed, steps or 1000, GAMMAS, steps or 400) for seed in seeds
+        Fork("fork", "photographs", "BEGAN", TRUNK, seed, steps or 800, GAMMAS, steps or 400) for seed in seeds
     ]
     yield jobs + [Null("null", "photographs", kind, {}, seed, 0) for kind in NULLS for seed in seeds]
 
@@ -169,6 +171,7 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
     """
     lab = runner.prepare(Lab(), options, work)
     runner.keep(runner.carry_out([plan(lab)], lab, work, device), out, lab)
+    runner.save_text(out / "record.json", json.dumps(provenance(device), indent=1) + "\n")
 
 
 # What the runs say

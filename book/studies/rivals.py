@@ -7,7 +7,7 @@ trains has so many of. Unequal, and kept with each run, is what the step costs: 
 """
 
 import itertools
-import math
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ from began.measure.distances import curve_metrics, measure
 from began.passes import Began
 from began.runs.artifacts import Options
 from began.runs.results import generate, summary
+from began.runs.saving import provenance
 from began.step import Record, Update, streams
 from studies import grain, runner
 from studies.image_gans import EBGAN, WGANGP, Turns
@@ -76,7 +77,7 @@ SPACES: dict[str, Callable[[Random], dict[str, float]]] = {"BEGAN": _began, "EBG
 SEARCH_SEEDS = (100, 101)
 FRESH = 40  # the first of the seeds that are reported
 FIRST: dict[str, float] = {"gamma": 1.0, "lr": 5e-4, "grain": 0.0}  # what this book's BEGAN had before it was searched
-ABOVE = {"faces": (1.2, 1.5, 1.7), "photographs": (1.5,)}  # gammas without grain, at EBGAN's rate: k holds the ratio
+ABOVE = (1.2, 1.5, 1.7)  # gammas without grain, at EBGAN's rate: there k holds the ratio that a margin holds in EBGAN
 
 
 def draws(model: str, count: int) -> list[dict[str, float]]:
@@ -221,45 +222,52 @@ def searches(lab: Lab) -> list[Contest]:
     ]
 
 
-def tried(search: Iterable[Row]) -> dict[str, list[tuple[float, dict[str, float]]]]:
-    """Return, by method, each setting that was tried behind its mean distance over the seeds; the nearest first."""
-    settings: dict[str, dict[str, list[Row]]] = {}
+class Tried(NamedTuple):
+    """A setting that was tried, and its distance: the mean over the seeds of the search."""
+
+    distance: float
+    setting: dict[str, float]
+
+
+def tried(search: Iterable[Row]) -> dict[str, list[Tried]]:
+    """Return what was tried of each method, the nearest first."""
+    by_setting: dict[tuple[str, str], list[Row]] = {}
     for row in search:
-        settings.setdefault(row["model"], {}).setdefault(str(row["setting"]), []).append(row)
-    return {
-        model: sorted(
-            (
-                (float(np.mean([row["final"]["reader_frechet"] for row in rows])), rows[0]["setting"])
-                for rows in of.values()
-            ),
-            key=lambda one: one[0],
-        )
-        for model, of in settings.items()
-    }
+        by_setting.setdefault((row["model"], str(row["setting"])), []).append(row)
+    found: dict[str, list[Tried]] = {}
+    for (model, _), rows in by_setting.items():
+        distance = float(np.mean([row["final"]["reader_frechet"] for row in rows]))
+        found.setdefault(model, []).append(Tried(distance, rows[0]["setting"]))
+    return {model: sorted(of, key=lambda one: one.distance) for model, of in found.items()}
 
 
-def contests(best: Mapping[str, Mapping[str, float]], lab: Lab) -> list[Run]:
-    """List all other runs, given the best setting of each method; those on photographs last.
+def contests(found: Mapping[str, Sequence[Tried]], lab: Lab) -> list[Run]:
+    """List all other runs, given what a search found; those on photographs last.
 
-    The settings are those found on faces; on photographs EBGAN's margin is larger by as much as the typical L(x) is.
+    best: the best setting of each method; first: BEGAN as it was before it was searched. On faces alone, within: the
+    best of BEGAN among the papers' gammas; and, so that they differ in what holds the ratio and in nothing else, above:
+    BEGAN without grain at EBGAN's rate; alone: EBGAN without its pulling-away term. The settings are those found on
+    faces; on photographs EBGAN's margin is larger by as much as the typical L(x) is.
     """
-    seeds, steps = range(FRESH, FRESH + lab.seeds), lab.steps or 1500
-    found: list[Run] = []
-    for data, gammas in ABOVE.items():
-        groups = {"best": [(model, dict(setting)) for model, setting in best.items()], "first": [("BEGAN", FIRST)]}
-        if "EBGAN" in best:
-            lr = best["EBGAN"]["lr"]
-            groups["above"] = [("BEGAN", {"gamma": gamma, "lr": lr, "grain": 0.0}) for gamma in gammas]
-        found += [Null("null", data, kind, {}, seed, 0) for seed in seeds for kind in NULLS]
-        for group, runs in groups.items():
-            found += [Contest(group, data, *run, seed, steps, 5) for seed in seeds for run in runs]
-    return found
+    seeds, steps = range(FRESH, FRESH + lab.seeds), lab.steps or 1000
+    runs: list[Run] = []
+    for data in ("faces", "photographs"):
+        groups = {"best": [(model, of[0].setting) for model, of in found.items()], "first": [("BEGAN", FIRST)]}
+        if found and data == "faces":
+            rival = found["EBGAN"][0].setting
+            groups["within"] = [("BEGAN", one.setting) for one in found["BEGAN"] if one.setting["gamma"] <= 1][:1]
+            groups["alone"] = [("EBGAN", {**rival, "pull": 0.0})]
+            groups["above"] = [("BEGAN", {"gamma": gamma, "lr": rival["lr"], "grain": 0.0}) for gamma in ABOVE]
+        runs += [Null("null", data, kind, {}, seed, 0) for seed in seeds for kind in NULLS]
+        for group, of in groups.items():
+            runs += [Contest(group, data, model, setting, seed, steps, 5) for seed in seeds for model, setting in of]
+    return runs
 
 
 def plan(lab: Lab) -> Plan:
     """Search settings, then carry out all other runs with the best of each method."""
     search = yield searches(lab)
-    yield contests({model: settings[0][1] for model, settings in tried(search).items()}, lab)
+    yield contests(tried(search), lab)
 
 
 def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
@@ -270,13 +278,14 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
     """
     lab = runner.prepare(Lab(), options, work)
     runner.keep(runner.carry_out([plan(lab)], lab, work, device), out, lab)
+    runner.save_text(out / "record.json", json.dumps(provenance(device), indent=1) + "\n")
 
 
 # What the runs say
 
 
 def load(group: str, **known: Any) -> list[Row]:
-    """Return the committed rows of a group: search, best, first, above or null."""
+    """Return the committed rows of a group: search, best, first, within, alone, above or null."""
     return runner.committed_rows("rivals", group=group, **known)
 
 
@@ -348,15 +357,11 @@ def gain(ours: Iterable[Row], theirs: Iterable[Row], name: str) -> Gain:
 
 
 def standings(data: str) -> dict[str, list[Row]]:
-    """Return the committed ends by name: each method's best, BEGAN as it was and above 1, and what can't draw.
-
-    Rows are in the order of their seeds.
-    """
-    named = {"best": "{model}", "first": "BEGAN, at first", "above": "BEGAN, gamma {gamma:g}", "null": "{model}"}
+    """Return the committed ends on some data by name, each by seed: the best of each method first, the nulls last."""
     found: dict[str, list[Row]] = {}
-    for group, name in named.items():
+    names = {"first": "{}, at first", "within": "{}, gamma to 1", "alone": "{}, no pull", "above": "{}, gamma {:g}"}
+    for group in ("best", *names, "null"):
         for row in sorted(load(group, data=data), key=lambda row: row["seed"]):
-            found.setdefault(
-                name.format(model=row["model"], gamma=row.get("setting", {}).get("gamma", math.nan)), []
-            ).append(row)
+            name = names.get(group, "{}").format(row["model"], row.get("setting", {}).get("gamma"))
+            found.setdefault(name, []).append(row)
     return found

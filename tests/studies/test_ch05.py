@@ -151,12 +151,12 @@ def test_a_search_is_drawn_with_its_band(check_figure):
     assert panel.axes.get_yscale() == "log"
 
 
-def test_standings_have_nulls_below_a_line_and_far_distances_on_a_scale_of_powers(check_figure):
+def test_standings_have_nulls_below_a_line_and_distances_in_powers_of_ten(check_figure):
     def rows(*values: float) -> list[dict]:
         return [{"final": {"d": value, "s": 0.5 + value}} for value in values]
 
     groups = {"BEGAN": rows(0.1, 0.2), "EBGAN": rows(0.15, 0.3), "real": rows(0.01, 0.01)}
-    far, near = check_figure(ch05.show_standings(groups, {"d": "distance", "s": "sharpness"}, 1))
+    far, near = check_figure(ch05.show_standings(groups, {"d": "distance"}, {"s": "sharpness"}, 1))
     assert (far.axes.get_xscale(), near.axes.get_xscale()) == ("log", "linear")
     assert (far.axes.get_xlabel(), near.axes.get_xlabel()) == ("distance", "sharpness")
     assert far.rows == list(groups)

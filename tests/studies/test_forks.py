@@ -8,6 +8,7 @@ import torch
 
 from studies import forks
 from studies.forks import Fork, Judge, Lab, Null, returns, trade
+from studies.grain import TOOK_OFF
 
 CPU = torch.device("cpu")
 ONE = Fork("fork", "photographs", "BEGAN", {"gamma": 0.9, "grain": 0.0, "lr": 1e-3}, 3, 20, (0.3, 0.9), 20)
@@ -100,3 +101,11 @@ def test_returns_are_over_the_trunk_of_the_same_seed():
         (0.3, 0.3, 2),
         (0.9, 0.9, 2),
     ]
+
+
+def test_what_is_committed_has_five_trunks_that_took_off_or_nearly():
+    counts = {part: len(forks.load(part)) for part in ("trunk", "there", "back", "null")}
+    assert counts == {"trunk": 5, "there": 20, "back": 20, "null": 30}
+    spreads = sorted(row["readings"]["std"][-1] for row in forks.load("trunk"))
+    assert spreads[0] > TOOK_OFF - 0.01
+    assert spreads[1] > TOOK_OFF

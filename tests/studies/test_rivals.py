@@ -12,7 +12,7 @@ from began.measure.distances import sharpness
 from began.step import Update
 from studies import rivals, runner
 from studies.image_gans import EBGAN, WGANGP
-from studies.rivals import Contest, Lab, Null, chance_ahead, draws, expected_best, gain, null_pictures, tried
+from studies.rivals import Contest, Lab, Null, Tried, chance_ahead, draws, expected_best, gain, null_pictures, tried
 
 CPU = torch.device("cpu")
 LAB = Lab(rendered=64, held_out=24, count=20, few=10, nearest=2, shown=3)
@@ -25,6 +25,11 @@ LIMITS = {
     "pull": (0.1, 0.1),
     "critic_steps": (1, 5),
     "beta1": (0.5, 0.5),
+}
+FOUND = {
+    "BEGAN": [Tried(0.1, {"gamma": 1.2}), Tried(0.2, {"gamma": 0.9}), Tried(0.3, {"gamma": 0.5})],
+    "EBGAN": [Tried(0.1, {"multiple": 2.0, "lr": 7e-4, "pull": 0.1})],
+    "WGAN-GP": [Tried(0.1, {"lr": 1e-3})],
 }
 CHOICES = {"grain", "pull", "beta1"}  # nothing, or something
 
@@ -52,7 +57,7 @@ def test_no_method_has_the_luck_of_another():
 def test_all_methods_get_as_many_runs_and_what_is_reported_is_fresh():
     lab = Lab()
     search = rivals.searches(lab)
-    rest = rivals.contests({model: draws(model, 1)[0] for model in rivals.SPACES}, lab)
+    rest = rivals.contests(FOUND, lab)
     for data, count in (("faces", 5), ("photographs", 5)):
         best = [one for one in rest if one.group == "best" and one.data == data]
         assert {model: sum(one.model == model for one in best) for model in rivals.SPACES} == dict.fromkeys(
@@ -96,6 +101,19 @@ def test_a_method_plays_with_its_setting(model: str, setting: dict, kind: type):
         assert elsewhere.knob["margin"] == 0.24, "as many times as large as losses are"
     else:
         assert play.config.beta1 == 0
+
+
+def test_the_papers_gammas_have_a_best_of_their_own():
+    runs = rivals.contests(FOUND, Lab())
+    assert {one.setting["gamma"] for one in runs if one.group == "best" and one.model == "BEGAN"} == {1.2}
+    assert {one.setting["gamma"] for one in runs if one.group == "within"} == {0.9}
+
+
+def test_what_holds_the_ratio_is_compared_at_one_rate_and_without_pulling():
+    runs = rivals.contests(FOUND, Lab())
+    (alone,) = {tuple(one.setting.items()) for one in runs if one.group == "alone"}
+    assert dict(alone) == {"multiple": 2.0, "lr": 7e-4, "pull": 0.0}
+    assert {one.setting["lr"] for one in runs if one.group == "above"} == {7e-4}
 
 
 def test_a_run_leaves_its_readings_its_cost_and_faces(photographs: Path):
@@ -190,6 +208,18 @@ def test_the_best_of_the_search_are_run_again(tmp_path: Path):
     chosen = {row["model"]: row["setting"] for row in rows if row["group"] == "best"}
     assert chosen == {model: draws(model, 1)[0] for model in rivals.SPACES}
     above = [row["setting"] for row in rows if row["group"] == "above"]
-    assert [setting["gamma"] for setting in above] == list(rivals.ABOVE["faces"])
+    assert [setting["gamma"] for setting in above] == list(rivals.ABOVE)
     assert {setting["lr"] for setting in above} == {chosen["EBGAN"]["lr"]}
     assert {row["model"] for row in rows if row["group"] == "null"} == set(rivals.NULLS)
+
+
+def test_what_is_committed_is_what_the_search_chose():
+    search, lab = rivals.load("search"), Lab()
+    settings = {model: {str(row["setting"]) for row in search if row["model"] == model} for model in rivals.SPACES}
+    assert settings == {model: {str(setting) for setting in draws(model, lab.draws)} for model in rivals.SPACES}
+    runs = [one for one in rivals.contests(tried(search), lab) if one.data == "faces"]
+    rows = [row for some in rivals.standings("faces").values() for row in some]
+    assert {f"{row['group']}/{row['key']}" for row in rows} == {one.name for one in runs}
+    assert rivals.load_samples().keys() == {one.name for one in runs if isinstance(one, Contest)}
+    assert list(rivals.standings("photographs"))[:3] == list(rivals.SPACES)
+    assert not any("photographs" in name for name in rivals.load_samples())

@@ -234,21 +234,22 @@ def show_search(found: Mapping[str, Sequence[Best]], real: float) -> Figure:
     return figure
 
 
-def show_standings(rows: Mapping[str, Sequence[Row]], names: Mapping[str, str], nulls: int) -> Figure:
+def show_standings(
+    rows: Mapping[str, Sequence[Row]], distances: Mapping[str, str], others: Mapping[str, str], nulls: int
+) -> Figure:
     """Draw the ends of runs, a row a method and a panel a measure: seeds as pale dots, their median as a bar.
 
-    The last `nulls` rows lie below a line: what can't draw, and real pictures. Axes of distances that differ by more
-    than ten times are logarithmic.
+    Distances have axes in powers of ten. The last `nulls` rows lie below a line: what can't draw, and real pictures.
     """
     columns = {
         title: {name: torch.tensor([row["final"][measure] for row in some]) for name, some in rows.items()}
-        for measure, title in names.items()
+        for measure, title in {**distances, **others}.items()
     }
     values = {title: torch.cat(list(of.values())) for title, of in columns.items()}
     figure = show_remedies(columns, {title: (0.0, 1.1 * some.max().item()) for title, some in values.items()})
-    for axes, some in zip(figure.axes, values.values(), strict=True):
+    for axes, (title, some) in zip(figure.axes, values.items(), strict=True):
         axes.axhline(len(rows) - nulls - 0.5, color="#999999", linewidth=0.8)
-        if 0 < 10 * some.min() < some.max():
+        if title in distances.values():
             axes.set(xscale="log", xlim=(some.min().item() / 1.3, some.max().item() * 1.3))
     return figure
 
