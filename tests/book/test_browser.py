@@ -290,7 +290,7 @@ def test_answers_and_numbers_can_be_tried_by_keyboard(html: Path, tab: sync_api.
         (right + 3 * within, "less"),
         (right - 3 * within, "more"),
         (right, "Right"),
-        ("x", "A number"),
+        ("x", "One number"),
     ):
         field.locator("input").fill(str(given))
         tab.keyboard.press("Enter")
