@@ -47,6 +47,4 @@ def test_axes_and_random_directions_share_all_that_is_moved_most():
     rows = readings.load_runs()["faces", "BEGAN-CS"]
     everything = readings.moved_most(rows, first=100)
     for column in list(everything.values())[1:]:
-        assert sum(float(cell.partition(" ")[0]) for cell in column) == pytest.approx(
-            64, abs=4
-        )  # whole numbers are shown
+        assert sum(float(cell.split()[0]) for cell in column) == pytest.approx(64, abs=4)  # whole numbers are shown

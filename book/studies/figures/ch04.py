@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
@@ -27,7 +28,10 @@ def show_ratios(panels: Mapping[str, Mapping[float, Tensor]], steps: Sequence[in
             axes.axhline(gamma, color=colour, linestyle="--", linewidth=1)
         axes.set(title=data, xlabel="training step", ylim=(0, 1.6))
     row[0, 0].set_ylabel(RATIO)
-    gamma_legend(row[0, -1], colours)
+    lines = [Line2D([], [], linestyle="", label=r"$\gamma$:")]
+    lines += [Line2D([], [], color=colour, linewidth=2, label=f"{gamma:g}") for gamma, colour in colours.items()]
+    look: dict[str, Any] = {"fontsize": 8, "handlelength": 1, "columnspacing": 1}
+    figure.legend(handles=lines, loc="outside upper left", ncols=len(lines), **look)  # a narrow screen shows the left
     return figure
 
 

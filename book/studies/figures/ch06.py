@@ -31,7 +31,7 @@ def show_fates(groups: Mapping[str, Sequence[Row]], measures: Mapping[str, tuple
             _courses(axes, rows, part, name, group, {"color": colour, "linestyle": line})
         axes.set(title=title, xlabel="training step", ylim=(0, None))
     panels[-1].axhline(level, color=COLOURS["real"], linestyle="--", linewidth=1)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(groups), fontsize=8)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=len(groups), fontsize=8)
     return figure
 
 
@@ -129,7 +129,7 @@ def k_and_coverage(row: Row) -> list[tuple[float, float]]:
 
 
 def show_alarms(groups: Mapping[str, Sequence[Row]]) -> Figure:
-    """Draw a line for each run: thick where it has collapsed, with a mark where each detector first means it.
+    """Draw a line for each run: thick where it has collapsed, with a mark where each detector first raises its alarm.
 
     In a run that does not collapse the marks are at the first false alarm.
     """

@@ -55,7 +55,7 @@ def show_errors(panels: Mapping[str, Sequence[Row]]) -> Figure:
         Line2D([], [], color="#8c8c8c", linestyle=":", label="the mean picture"),
         Line2D([], [], color="#8c8c8c", linestyle="-.", label="$D(x)$"),
     ]
-    figure.legend(handles=lines, loc="outside upper center", ncols=3, fontsize=8)
+    figure.legend(handles=lines, loc="outside upper left", ncols=3, fontsize=8)
     return figure
 
 

@@ -55,10 +55,10 @@ def show_plane(
 ) -> Figure:
     """Draw share of high quality against modes captured, a cross of 95 % intervals a method.
 
-    `lines` are those of `comparison.table` for one problem, `nulls` lines of what has learned nothing; `published`
-    pairs of the two numbers are hollow diamonds.
+    `lines` are those of `comparison.table` for one problem, hollow after the longer search, `nulls` lines of what has
+    learned nothing; `published` pairs of the two numbers are hollow diamonds.
     """
-    figure, axes = plt.subplots(figsize=(WIDTH, 2.85))
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.1))
     for line in lines:
         title = METHODS[line["method"]].title
         known = COLOURS.get(title)
@@ -83,13 +83,12 @@ def show_plane(
     marks += [
         Line2D([], [], linestyle="", marker=".", color=OTHER, label="another method"),
         Line2D([], [], linestyle="", marker="d", color=OTHER, markerfacecolor="none", label="published"),
-        Line2D([], [], linestyle="", marker="o", color=OTHER, markerfacecolor="white", label="longer search"),
     ]
     marks += [
         Line2D([], [], linestyle="", marker=marker, color=COLOURS["real"], label=line["method"])
         for line, marker in zip(nulls, "*P", strict=False)
     ]
-    axes.legend(handles=marks, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.legend(handles=marks, fontsize=8, loc="outside upper left", ncols=4, columnspacing=1)
     return figure
 
 

@@ -22,7 +22,7 @@ def show_speeds(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> 
     shapes = sorted({(row["size"], row["n"], row["batch"]) for row in chosen})
     models = list(dict.fromkeys(row["model"] for row in chosen))
     lines = -(-len(shapes) // 2)
-    figsize = WIDTH, (0.5 + 0.34 * len(names)) * lines
+    figsize = WIDTH, (0.5 + 0.34 * len(names)) * lines + 0.25 * (len(models) > 1)
     figure, grid = plt.subplots(lines, 2, figsize=figsize, sharex=True, sharey=True, squeeze=False)
     for axes, shape in zip(grid.flat, shapes, strict=False):
         for place, model in enumerate(models):
@@ -52,7 +52,7 @@ def show_speeds(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> 
         axes.set_axisbelow(True)
     grid[0, 0].invert_yaxis()
     if len(models) > 1:
-        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside right center")
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=len(models), fontsize=8)
     close_grid(grid, len(shapes), "times as fast")
     return figure
 

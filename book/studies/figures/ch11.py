@@ -37,5 +37,5 @@ def show_claims(entries: Iterable[Entry], labels: Mapping[str, str]) -> Figure:
     axes.grid(axis="x", visible=False)
     axes.spines[:].set_visible(False)
     marks = [Line2D([], [], linestyle="", color="black", label=verdict, **mark) for verdict, mark in MARKS.items()]
-    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize=8)
+    figure.legend(handles=marks, loc="outside upper left", ncols=len(marks), fontsize=8)
     return figure

@@ -173,8 +173,10 @@ def blow_ups(rows: Sequence[Row]) -> Columns:
         lines.append(
             {
                 "blown up at step": at,
-                "Var(real) before, at most": f"{wide[i - 3]:.0f}, {max(wide[i:]):.0e}",
-                "$k$ before, at the end": f"{k[i - 3]:.3f}, {k[-1]:.3f}",
+                "Var(real) before": wide[i - 3],
+                "at most": max(wide[i:]),
+                "$k$ before": k[i - 3],
+                "at the end": k[-1],
                 **{f"{name}, steps later": None if step is None else step - at for name, step in alarms.items()},
             }
         )
