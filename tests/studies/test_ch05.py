@@ -117,7 +117,7 @@ def test_forks_are_drawn_there_and_back(check_figure):
     def tree(change: dict, seed: int) -> dict:
         parts = {"trunk": ([1, 2], [0.1, 0.5 + seed]), "there": ([3], [0.2 + seed]), "back": ([4], [0.4 + seed])}
         readings = {part: {"step": step, "spread": values} for part, (step, values) in parts.items()}
-        return {"change": change, "seed": seed, "steps": 2, "away": 1, **readings}
+        return {"setting": {"gamma": 1}, "change": change, "seed": seed, "steps": 2, "away": 1, **readings}
 
     rows = [tree(change, seed) for change in ({"gamma": 0.3}, {"grain": 0.0}) for seed in (0, 1)]
     first, second = check_figure(ch05.show_warm(rows, "spread", "spread"))

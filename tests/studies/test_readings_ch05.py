@@ -27,6 +27,10 @@ def test_shares_stand_beside_the_loss_of_each_value(runs: list[dict]):
     assert table["with grain"] == pytest.approx([0.3, 0.3, 0.2, 0.2])
 
 
+def test_the_middle_run_has_the_median_cells(runs: list[dict]):
+    assert ch05.middle(runs[:3])["seed"] == 1
+
+
 def test_a_number_is_told_by_fifths_of_its_range():
     assert ch05.levels("skin_tone")[0] == "skin tone: lowest fifth"
     assert len(ch05.levels("skin_tone")) == 5

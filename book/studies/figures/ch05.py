@@ -154,12 +154,12 @@ def show_map(rows: Sequence[Row]) -> Figure:
     for gamma, grain, count, runs in takeoff.cells(rows):
         axes.plot(grain, gamma, "o", markersize=13, color="white", markeredgecolor="#777777")
         axes.plot(grain, gamma, "o", markersize=13 * (count / runs) ** 0.5, color=COLOURS["BEGAN"])
-        axes.annotate(f"{count}/{runs}", (grain, gamma), xytext=(10, -3), textcoords="offset points", fontsize=7)
+        axes.annotate(f"{count}/{runs}", (grain, gamma), xytext=(10, -3), textcoords="offset points", fontsize=8)
     fine = np.linspace(0, max(row["setting"]["grain"] for row in rows), 61)
     for name, prediction in takeoff.predictions(takeoff.load("room", data="faces")).items():
         axes.plot(fine, [prediction(grain) for grain in fine], **LINES[name], label=name)
-    axes.set(xlabel="grain, standard deviation", ylabel="gamma", ylim=(0.25, 1.07))
-    axes.legend(fontsize=7, title="room above the line", loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.set(xlabel="grain, standard deviation", ylabel="$\\gamma$", ylim=(0.25, 1.07))
+    axes.legend(fontsize=8, title="room above the line", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -182,29 +182,37 @@ def show_shares(panels: Mapping[str, Sequence[Row]]) -> Figure:
             axes.plot(loss / loss.mean(), share / real, ".", color=COLOURS["BEGAN"], alpha=0.6)
         found = takeoff.affinity_of(rows)
         axes.axhline(1, color=COLOURS["real"], linewidth=0.8)
-        axes.set(title=f"{title}\n{found.mean:.2f}, shuffled {found.null:.2f}", xlabel="L(x) over its mean")
+        axes.set(
+            title=f"{title}\n{found.mean:.2f}, shuffled {found.null:.2f}", xlabel="$\\mathcal{L}(x)$ over its mean"
+        )
     grid[0, 0].set(ylabel="share of samples over real share", ylim=(0, 4))
     return figure
 
 
 def show_warm(rows: Sequence[Row], measure: str, label: str) -> Figure:
-    """Draw runs that took off, fork with another gamma or grain, and go back again: a panel a change, seeds thin."""
-    changes = sorted({tuple(sorted(row["change"].items())) for row in rows})
-    columns = min(len(changes), 4)
-    lines = -(-len(changes) // columns)
+    """Draw runs that fork with another gamma or grain and go back again: a panel a trunk and a change, seeds thin."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((_said(row["setting"]), _said(row["change"])), []).append(row)
+    columns = min(len(groups), 3)
+    lines = -(-len(groups) // columns)
     figsize = WIDTH, 0.4 + 1.8 * lines
     figure, grid = plt.subplots(lines, columns, figsize=figsize, sharex=True, sharey=True, squeeze=False)
-    for axes, change in zip(grid.flat, changes, strict=False):
-        some = [row for row in rows if tuple(sorted(row["change"].items())) == change]
+    for axes, ((trunk, change), some) in zip(grid.flat, groups.items(), strict=False):
         for part, colour in (("trunk", COLOURS["real"]), ("there", COLOURS["BEGAN-CS"]), ("back", COLOURS["BEGAN"])):
             seeds(axes, some[0][part]["step"], np.array([row[part][measure] for row in some]), color=colour)
-        axes.axvline(some[0]["steps"], color="#999999", linewidth=0.8)
-        axes.axvline(some[0]["steps"] + some[0]["away"], color="#999999", linewidth=0.8)
-        axes.set_title(", ".join(f"{name} {value:g}" for name, value in change))
+        axes.axvline(some[0]["steps"], color="#8c8c8c", linewidth=0.8)
+        axes.axvline(some[0]["steps"] + some[0]["away"], color="#8c8c8c", linewidth=0.8)
+        axes.set_title(f"{trunk}:\n{change}")
     grid[0, 0].set(ylim=(0, None))
     grid[0, 0].set_ylabel(label)
-    close_grid(grid, len(changes), "training step")
+    close_grid(grid, len(groups), "training step")
     return figure
+
+
+def _said(setting: Mapping[str, float]) -> str:
+    """Return a setting in words."""
+    return ", ".join(f"{'$\\gamma$' if name == 'gamma' else name} {value:g}" for name, value in setting.items())
 
 
 def show_margins(groups: Mapping[str, Sequence[Row]], names: Mapping[str, str]) -> Figure:
@@ -230,7 +238,7 @@ def show_search(found: Mapping[str, Sequence[Best]], real: float) -> Figure:
         axes.set_xticks(n)
     axes.axhline(real, color=COLOURS["real"], linestyle=":", label="real")
     axes.set(xlabel="settings tried", ylabel="Frechet distance, reader", yscale="log")
-    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -248,7 +256,7 @@ def show_standings(
     values = {title: torch.cat(list(of.values())) for title, of in columns.items()}
     figure = show_remedies(columns, {title: (0.0, 1.1 * some.max().item()) for title, some in values.items()})
     for axes, (title, some) in zip(figure.axes, values.items(), strict=True):
-        axes.axhline(len(rows) - nulls - 0.5, color="#999999", linewidth=0.8)
+        axes.axhline(len(rows) - nulls - 0.5, color="#8c8c8c", linewidth=0.8)
         if title in distances.values():
             axes.set(xscale="log", xlim=(some.min().item() / 1.3, some.max().item() * 1.3))
     return figure
@@ -274,9 +282,9 @@ def show_forks(
             for gamma, some in zip(gammas, values, strict=True):
                 axes.plot([gamma] * len(some), some, marker, **look, markersize=3.5, alpha=0.6)
             axes.plot(gammas, [np.median(some) for some in values], dash, color=look["color"], label=label)
-        for rows, colour, label in ((trunk, "#999999", "before"), (real, COLOURS["real"], "real")):
+        for rows, colour, label in ((trunk, "#8c8c8c", "before"), (real, COLOURS["real"], "real")):
             axes.axhline(np.median([row["final"][name] for row in rows]), color=colour, linewidth=1, label=label)
         axes.set_title(title)
-    close_grid(grid, len(names), "gamma")
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=7)
+    close_grid(grid, len(names), "$\\gamma$")
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8)
     return figure

@@ -10,7 +10,7 @@ from began.images.faces import ATTRIBUTES
 from studies import forks, rivals, takeoff
 from studies.claims import Claim, Verdict
 from studies.gammas import load_trials
-from studies.statistics import interval
+from studies.statistics import by_gamma, interval
 from studies.tables import within
 from studies.workers import Row
 
@@ -38,6 +38,11 @@ def told(found: Sequence[float], spec: str = ".2f") -> str | None:
 def ends(rows: Sequence[Row], name: str) -> list[float]:
     """Return a measure at the end of each run that has it."""
     return [row["final"][name] for row in rows if name in row["final"]]
+
+
+def middle(rows: Sequence[Row]) -> Row:
+    """Return the run whose samples reach the median of all cells: one that nobody chose."""
+    return sorted(rows, key=lambda row: row["final"]["cells"])[len(rows) // 2]
 
 
 # Which people, and why
@@ -194,6 +199,17 @@ def _parts(row: Row) -> tuple[Mapping[str, float], Mapping[str, float]]:
 # Photographs, and rivals
 
 
+def averageness() -> Columns:
+    """Return how far samples are from the mean face, by gamma, at the end of runs that had no grain."""
+    trials = by_gamma(load_trials("gamma"))
+    columns: Columns = {"$\\gamma$": list(trials)}
+    for data in ("faces", "photographs"):
+        columns[data] = [
+            told(ends([row for row in rows if row["data"] == data], "averageness")) for rows in trials.values()
+        ]
+    return columns
+
+
 def traded(names: Mapping[str, str]) -> Columns:
     """Return what forks drew on photographs by gamma, and what the nulls score; `names` maps measures to titles."""
     groups = {f"$\\gamma = {gamma:g}$": rows for gamma, rows in _by_gamma(forks.load("there")).items()}
@@ -267,14 +283,22 @@ def claims() -> list[Claim]:
             GRAIN,
         ),
         _gain("G3", "grain makes BEGAN take off", runs, PLAIN, GRAINY, GRAIN),
-        _gain("G4", "k buys more than a margin that follows L(x)", all_ways(), WAYS["margin 1"], DEFAULT, MARGIN),
+        _gain("G4", "k buys more than a margin of L(x)", all_ways(), WAYS["margin 1"], DEFAULT, MARGIN),
+        _gain(
+            "G4",
+            "k buys more than a margin of L(x), with grain",
+            all_ways(),
+            WAYS["margin 0.8, grain 0.15"],
+            GRAINY,
+            MARGIN,
+        ),
     ]
     there = forks.load("there")
     for name, sign, what in (
         ("pixel_std", 1, "less diverse: pixel std"),
         ("pixel_coverage", 1, "less diverse: coverage"),
         ("reconstruction", 1, "better: held-out reconstruction"),
-        ("pixel_density", -1, "better: density of neighbours"),
+        ("sharpness", -1, "better: sharpness"),
     ):
         trade = forks.trade(there, name, sign)
         unit = f"rank correlation of gamma and {'minus ' * (sign < 0)}{name.replace('_', ' ')}"
