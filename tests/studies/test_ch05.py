@@ -121,7 +121,7 @@ def test_forks_are_drawn_there_and_back(check_figure):
 
     rows = [tree(change, seed) for change in ({"gamma": 0.3}, {"grain": 0.0}) for seed in (0, 1)]
     first, second = check_figure(ch05.show_warm(rows, "spread", "spread"))
-    assert (first.title, second.title) == ("gamma 0.3", "grain 0")
+    assert (first.title, second.title) == ("$\\gamma$ 1:\n$\\gamma$ 0.3", "$\\gamma$ 1:\ngrain 0")
     for panel in (first, second):
         assert panel.curve([1, 2], [0.1, 0.5])
         assert panel.curve([1, 2], [0.1, 1.0]), "the median"

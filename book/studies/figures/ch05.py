@@ -212,7 +212,7 @@ def show_warm(rows: Sequence[Row], measure: str, label: str) -> Figure:
 
 def _said(setting: Mapping[str, float]) -> str:
     """Return a setting in words."""
-    return ", ".join(f"{'$\\gamma$' if name == 'gamma' else name} {value:g}" for name, value in setting.items())
+    return ", ".join(f"{name} {value:g}" for name, value in setting.items()).replace("gamma", "$\\gamma$")
 
 
 def show_margins(groups: Mapping[str, Sequence[Row]], names: Mapping[str, str]) -> Figure:
