@@ -201,12 +201,12 @@ def _parts(row: Row) -> tuple[Mapping[str, float], Mapping[str, float]]:
 
 def averageness() -> Columns:
     """Return how far samples are from the mean face, by gamma, at the end of runs that had no grain."""
-    trials = by_gamma(load_trials("gamma"))
-    columns: Columns = {"$\\gamma$": list(trials)}
+    trials = load_trials("gamma")
+    gammas = list(by_gamma(trials))
+    columns: Columns = {"$\\gamma$": gammas}
     for data in ("faces", "photographs"):
-        columns[data] = [
-            told(ends([row for row in rows if row["data"] == data], "averageness")) for rows in trials.values()
-        ]
+        groups = by_gamma([row for row in trials if row["data"] == data])
+        columns[data] = [told([row["final"]["averageness"] for row in groups.get(gamma, ())]) for gamma in gammas]
     return columns
 
 
