@@ -8,7 +8,7 @@ from studies.readings import ch05
 
 def run(seed: int, setting: dict[str, float], cells: float, share: list[float], correlation: float = -0.5) -> dict:
     beard = {"loss": [0.1, 0.1, 0.1, 0.3], "share": share, "real": [0.25] * 4}
-    final = {"cells": cells, "spread": cells, "entropy": cells, "reader_frechet": 1 - cells}
+    final = {"cells": cells, "spread": cells, "entropy": cells, "reader_frechet": 1 - cells, "fake": 0.12, "clean": 0.1}
     easy = {"table": {"beard": beard}, "correlation": correlation, "null": 0.1 * (seed - 1)}
     return {"group": "map", "seed": seed, "setting": setting, "final": final, "easy": easy}
 
@@ -60,6 +60,7 @@ def test_each_setting_of_a_group_has_a_line(runs: list[dict]):
     table = ch05.varied(runs)
     assert table["runs"] == ["grain 0, $\\gamma$ 0.8", "grain 0.15, $\\gamma$ 0.8"]
     assert table["took off"] == ["0 of 3", "3 of 3"]
+    assert [cell[:4] for cell in list(table.values())[-1]] == ["1.20", "1.20"]
 
 
 def test_journeys_have_a_line_for_each_change():

@@ -159,13 +159,21 @@ def held(rows: Sequence[Row], settings: Mapping[str, Mapping[str, float]]) -> Co
 
 
 def varied(rows: Sequence[Row]) -> Columns:
-    """Return, for each setting among runs, how many took off, and the cells and spread of their ends."""
-    groups: dict[str, Mapping[str, float]] = {}
+    """Return, for each setting among runs: how many took off, their cells, and what samples cost over clean faces."""
+    groups: dict[str, list[Row]] = {}
     for row in rows:
         names = ", ".join(f"{WORDS.get(name, name)} {value:g}" for name, value in row["setting"].items())
-        groups.setdefault(names, row["setting"])
-    columns = held(rows, groups)
-    return {name: columns[name] for name in ("runs", "took off", "cells", "spread")}
+        groups.setdefault(names, []).append(row)
+    return {
+        "runs": list(groups),
+        "took off": [
+            f"{sum(takeoff.took_off(row['final']) for row in some)} of {len(some)}" for some in groups.values()
+        ],
+        "cells": [told(ends(some, "cells")) for some in groups.values()],
+        "$\\mathcal{L}(G(z)) / \\mathcal{L}(x)$, $x$ clean": [
+            told([row["final"]["fake"] / row["final"]["clean"] for row in some]) for some in groups.values()
+        ],
+    }
 
 
 def all_ways() -> list[Row]:
