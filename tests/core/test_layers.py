@@ -53,7 +53,7 @@ LINES = {
     "studies.objectives": 100,
     "studies.runner": 400,
     "studies.toy": 1250,
-    "studies": 4250,
+    "studies": 4400,
     "studies.figures": 1600,
     "studies.readings": 2600,
 }
