@@ -81,13 +81,16 @@ class Boxes(SphinxTransform):
         """Replaces each by an admonition."""
         for quote in list(self.document.findall(nodes.block_quote)):
             first, bold = quote[0], quote.next_node(nodes.strong)
-            if bold is None or bold.parent is not first or not first.astext().startswith(bold.astext()):
+            if not isinstance(first, nodes.paragraph) or bold is None or bold.parent is not first:
                 continue
-            if (name := bold.astext().rstrip(".")) not in BOXES:
+            name = bold.astext().rstrip(".")
+            if name not in BOXES or not first.astext().startswith(name):
                 continue
-            del first.children[: first.index(bold) + 1]
-            if first.children and isinstance(first[0], nodes.Text):
-                first[0] = nodes.Text(first[0].lstrip())
+            rest = first.children[first.index(bold) + 1 :]
+            first.clear()
+            first += rest
+            if first.children and isinstance(start := first[0], nodes.Text):
+                first[0] = nodes.Text(start.lstrip())
             box = nodes.admonition("", nodes.title("", name), classes=[BOXES[name]])
             box += quote.children if first.children else quote.children[1:]
             quote.replace_self(box)

@@ -23,12 +23,11 @@ def collect(app: Sphinx, doctree: nodes.document) -> None:
         return
     meanings = app.env.metadata[PAGE]["meanings"] = {}
     for item in doctree.findall(nodes.definition_list_item):
-        definition = item[-1][0]
+        definition = next(item.findall(nodes.definition))[0]
         meaning = []
         for part in definition.children:
-            said = USED.split(part) if isinstance(part, nodes.Text) else [part]
-            if len(said) > 1:
-                meaning.append(nodes.Text(said[0]))
+            if isinstance(part, nodes.Text) and (used := USED.search(part)):
+                meaning.append(nodes.Text(part[: used.start()]))
                 break
             meaning.append(nodes.Text(part.astext()) if isinstance(part, addnodes.pending_xref) else part.deepcopy())
         for term in item.findall(nodes.term):

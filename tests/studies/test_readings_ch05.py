@@ -63,6 +63,18 @@ def test_each_setting_of_a_group_has_a_line(runs: list[dict]):
     assert [cell[:4] for cell in list(table.values())[-1]] == ["1.20", "1.20"]
 
 
+def test_the_toy_has_a_line_for_each_code_and_gamma():
+    rows = [
+        {"setting": {"code": code, "gamma": 0.5, "grain": grain}, "final": {"loss_real": code + grain, "spread": grain}}
+        for code in (1, 2)
+        for grain in (0.0, 0.2)
+    ]
+    table = ch05.on_gaussians(rows, 0.2)
+    assert table["numbers in the code"] == [1, 2]
+    assert [cell[:4] for cell in table["$\\mathcal{L}(x)$, grain 0.2"]] == ["1.20", "2.20"]
+    assert [cell[:4] for cell in table["spread / real"]] == ["0.00", "0.00"]
+
+
 def test_journeys_have_a_line_for_each_change():
     part = {"spread": [0.1, 0.9]}
     rows = [

@@ -159,6 +159,22 @@ def held(rows: Sequence[Row], settings: Mapping[str, Mapping[str, float]]) -> Co
     return columns
 
 
+def on_gaussians(rows: Sequence[Row], grain: float) -> Columns:
+    """Return, by code length and gamma on the 25 Gaussians: L(x) and the spread of samples, without grain and with."""
+    groups: dict[tuple[float, float], dict[float, list[Row]]] = {}
+    for row in rows:
+        setting = row["setting"]
+        groups.setdefault((setting["code"], setting["gamma"]), {}).setdefault(setting["grain"], []).append(row)
+    columns: Columns = {
+        "numbers in the code": [code for code, _ in groups],
+        "$\\gamma$": [gamma for _, gamma in groups],
+    }
+    for name, title in (("loss_real", "$\\mathcal{L}(x)$"), ("spread", "spread / real")):
+        for level, words in ((0.0, ""), (grain, f", grain {grain:g}")):
+            columns[title + words] = [told(ends(found[level], name)) for found in groups.values()]
+    return columns
+
+
 def varied(rows: Sequence[Row]) -> Columns:
     """Return, for each setting among runs: how many took off, their cells, and what samples cost over clean faces."""
     groups: dict[str, list[Row]] = {}
