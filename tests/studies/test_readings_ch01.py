@@ -28,10 +28,10 @@ def test_by_gamma_has_the_median_of_the_seeds_and_their_ends():
     histories = {0.3: [run(0.3, 0.001), run(0.5, 0.003), run(0.2, 0.002)], 0.9: [run(1.0)]}
     gamma, ratio, k, M, spread = ch01.by_gamma(histories, {0.3: [0.1, 0.3, 0.2], 0.9: [0.5]}).values()
     assert gamma == [0.3, 0.9]
-    assert ratio == ["0.30 [0.20, 0.50]", "1.00 [1.00, 1.00]"]
-    assert k[0] == "0.002 [0.001, 0.003]"
-    assert M[0] == "0.20 [0.20, 0.20]"
-    assert spread == ["0.20 [0.10, 0.30]", "0.50 [0.50, 0.50]"]
+    assert ratio == ["0.30\u00a0[0.20,\u00a00.50]", "1.00\u00a0[1.00,\u00a01.00]"]
+    assert k[0] == "0.002\u00a0[0.001,\u00a00.003]"
+    assert M[0] == "0.20\u00a0[0.20,\u00a00.20]"
+    assert spread == ["0.20\u00a0[0.10,\u00a00.30]", "0.50\u00a0[0.50,\u00a00.50]"]
 
 
 def test_beside_counts_the_runs_that_came_near_and_those_in_which_m_fell():

@@ -24,9 +24,9 @@ def test_faint_are_arrows_below_a_hundredth_of_the_longest_of_their_run():
 def test_silence_has_the_first_and_the_last_update_of_each_method():
     name, first, last, share = ch02.silence({"GAN": LENGTHS}, (5, 50, 600)).values()
     assert name == ["GAN"]
-    assert first == ["2.00 [2.00, 2.00]"]
-    assert last == ["1.01 [0.02, 2]"]
-    assert share == ["50% [0%, 100%]"]
+    assert first == ["2.00\u00a0[2.00,\u00a02.00]"]
+    assert last == ["1.01\u00a0[0.02,\u00a02]"]
+    assert share == ["50%\u00a0[0%,\u00a0100%]"]
 
 
 def test_fewer_names_the_methods_with_a_lower_median():
@@ -37,13 +37,13 @@ def test_fewer_names_the_methods_with_a_lower_median():
 def test_thresholds_and_remedies_are_one_row_each():
     k, energy, spread = ch02.thresholds((0, 1 / 32), torch.tensor([[1.0], [2e6]]), torch.zeros(2, 5)).values()
     assert k == ["0", "1/32"]
-    assert energy == ["1.00 [1.00, 1.00]", "2.0 [2.0, 2.0] million"]
-    assert spread == ["0.00 [0.00, 0.00]"] * 2
+    assert energy == ["1.00\u00a0[1.00,\u00a01.00]", "2.0\u00a0[2.0,\u00a02.0] million"]
+    assert spread == ["0.00\u00a0[0.00,\u00a00.00]"] * 2
     one = {"GAN": torch.tensor([1.0, 2, 4])}
     assert [column[0] for column in ch02.remedies(one, one, one).values()][1:] == [
-        "2.00 [1.00, 4.00]",
-        "2.00 [1.00, 4.00]",
-        "2.0 [1.0, 4.0]",
+        "2.00\u00a0[1.00,\u00a04.00]",
+        "2.00\u00a0[1.00,\u00a04.00]",
+        "2.0\u00a0[1.0,\u00a04.0]",
     ]
 
 
@@ -54,7 +54,14 @@ def test_beside_takes_the_numbers_of_the_methods_it_names():
     claims, ours, verdicts = ch02.beside(medians, torch.tensor([0.95]), torch.tensor([0.04]), together).values()
     assert len(claims) == len(ours) == len(verdicts) == 6
     for place, number in enumerate(
-        ("2 [2, 2]", "3 [3, 3]", "0.95 [0.95", "0.90 [0.90", "0.10 [0.10", "4.0 [4.0, 4.0]")
+        (
+            "2\u00a0[2,\u00a02]",
+            "3\u00a0[3,\u00a03]",
+            "0.95\u00a0[0.95",
+            "0.90\u00a0[0.90",
+            "0.10\u00a0[0.10",
+            "4.0\u00a0[4.0,\u00a04.0]",
+        )
     ):
         assert number in ours[place]
     with pytest.raises(KeyError):

@@ -60,9 +60,9 @@ def test_ranks_and_trends_follow_their_order():
     ranked = ch03.ranks(rows(nonnormality_real=falling))
     assert ranked["faces"] == [pytest.approx(1), pytest.approx(-1), pytest.approx(1)]
     trends = ch03.trends(rows(spread_ratio=falling, std_fake=[0.0] * 4))
-    assert trends["$r$"][0] == "-1.00 [-1.00, -1.00]"
+    assert trends["$r$"][0] == "-1.00\u00a0[-1.00,\u00a0-1.00]"
     assert trends["below 0"] == [1.0] * 2
-    assert trends["$W_2^2$"][1] == "1.00 [1.00, 1.00]"
+    assert trends["$W_2^2$"][1] == "1.00\u00a0[1.00,\u00a01.00]"
 
 
 def test_less_is_missed_than_gaussians_would_only_where_r_is_large():

@@ -39,7 +39,13 @@ def test_the_onset_lies_between_the_last_stable_lambda_and_the_next():
 def test_runs_of_a_lambda_are_averaged_and_the_ratio_keeps_its_range():
     ends = [{"k": k, "saturated": 0.1, "ratio": ratio, "M": 0.2} for k, ratio in ((0.1, 0.45), (0.3, 0.55))]
     columns = ch04.by_lambda([row(setting={"lambda_k": 2.0}, final=end) for end in ends], 0.5)
-    assert [column[0] for column in columns.values()] == [2.0, pytest.approx(0.2), 0.1, "1.00 [0.90, 1.10]", 0.2]
+    assert [column[0] for column in columns.values()] == [
+        2.0,
+        pytest.approx(0.2),
+        0.1,
+        "1.00\u00a0[0.90,\u00a01.10]",
+        0.2,
+    ]
 
 
 def test_rules_are_told_apart_by_kind_and_scale():
@@ -48,7 +54,7 @@ def test_rules_are_told_apart_by_kind_and_scale():
     columns = ch04.rule_ends(ch04.rules(runs), 0.5)
     assert columns["rule, scale"] == ["paper's, x 1", "paper's, x 0.01", "scale-free, x 0.01"]
     assert columns["$k$ at the end"] == [0.0, 1.0, 2.0]
-    assert set(columns[r"ratio / $\gamma$ [range]"]) == {"0.90 [0.90, 0.90]"}
+    assert set(columns[r"ratio / $\gamma$ [range]"]) == {"0.90\u00a0[0.90,\u00a00.90]"}
 
 
 def test_the_demand_is_judged_where_the_clip_leaves_k_free():
@@ -97,7 +103,7 @@ def test_orders_share_a_gamma_and_their_seeds_are_compared():
     ]
     ways = ch04.orders({"gamma": [*at_once, row(0.5)], "order": turns}, 0.9)
     assert {way: len(runs) for way, runs in ways.items()} == {"both at once": 2, "D first": 2, "G first": 2}
-    assert ch04.order_ends(ways, 0.9)["Fréchet distance, 95 %"][1] == "1.00 [1.00, 1.00]"
+    assert ch04.order_ends(ways, 0.9)["Fréchet distance, 95 %"][1] == "1.00\u00a0[1.00,\u00a01.00]"
     assert ch04.at_once_over_turns(ways) == [pytest.approx(4 / 3), pytest.approx(2.0)]
 
 

@@ -50,7 +50,7 @@ def test_differences_are_paired_over_the_last_three_stops():
     values["L_c in G"][:, 0] = 99
     panels = {"cells": {name: Course(step, of) for name, of in values.items()}}
     columns = readings.differences(panels, ["L_c in G"])
-    assert columns["cells"] == ["3.00 [3.00, 3.00]", "2.00 [2.00, 2.00]"]
+    assert columns["cells"] == ["3.00\u00a0[3.00,\u00a03.00]", "2.00\u00a0[2.00,\u00a02.00]"]
     assert columns[""][0] == "$\\mathcal{L}_c$ in G minus BEGAN"
 
 

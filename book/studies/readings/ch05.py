@@ -147,12 +147,12 @@ def predicted(rows: Sequence[Row]) -> Columns:
 
 def held(rows: Sequence[Row], settings: Mapping[str, Mapping[str, float]]) -> Columns:
     """Return measures of the ends of runs by setting, with the share that took off."""
-    columns: Columns = {"runs": [], "took off": [], "cells": [], "entropy": [], "spread": [], "Fréchet": []}
+    columns: Columns = {"runs": [], "took off": [], "cells": [], "spread": [], "Fréchet": []}
     for title, setting in settings.items():
         some = takeoff.one_setting(rows, **setting)
         if not some:
             continue
-        measures = [told(ends(some, name)) for name in ("cells", "entropy", "spread", "reader_frechet")]
+        measures = [told(ends(some, name)) for name in ("cells", "spread", "reader_frechet")]
         took = f"{sum(takeoff.took_off(row['final']) for row in some)} of {len(some)}"
         for column, value in zip(columns.values(), (title, took, *measures), strict=True):
             column.append(value)
