@@ -1,6 +1,7 @@
 """A Sphinx extension: the first use of a term on a page brings up its meaning, on hover, tap or focus."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from docutils import nodes
@@ -41,20 +42,25 @@ def explain(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     waiting = dict(app.env.metadata[PAGE].get("meanings", {}))
     if docname in SKIPPED or not waiting:
         return
+    words = _any_of(waiting)
     for paragraph in list(doctree.findall(nodes.paragraph)):
         if isinstance(paragraph.parent, nodes.entry):  # a table scrolls, and would cut the tip off
             continue
         for text in [part for part in paragraph.children if isinstance(part, nodes.Text)]:
             rest, parts = str(text), []
-            words = "|".join(sorted(map(re.escape, waiting), key=len, reverse=True))
-            while waiting and (found := re.search(rf"\b(?:{words})\b", rest)):
+            while waiting and (found := words.search(rest)):
                 target, meaning = waiting[found[0]]
                 waiting = {name: entry for name, entry in waiting.items() if entry[0] != target}
+                words = _any_of(waiting)
                 parts += [nodes.Text(rest[: found.start()]), *_tip(app, docname, found[0], target, meaning)]
                 rest = rest[found.end() :]
-                words = "|".join(sorted(map(re.escape, waiting), key=len, reverse=True))
             if parts:
                 paragraph.replace(text, [*parts, nodes.Text(rest)])
+
+
+def _any_of(names: Iterable[str]) -> re.Pattern[str]:
+    """Returns what finds any of some words, the longest that fits."""
+    return re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, names), key=len, reverse=True))})\b")
 
 
 def _tip(app: Sphinx, docname: str, word: str, target: str, meaning: list[nodes.Node]) -> list[nodes.Node]:

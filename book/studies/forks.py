@@ -14,9 +14,7 @@ ways, none of which is enough:
 - sharpness: blur lowers it and noise raises it; it knows nothing of faces.
 """
 
-import copy
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +22,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from began.images.batches import Batches
@@ -34,12 +31,11 @@ from began.measure.distances import measure
 from began.measure.structure import Critic
 from began.runs.artifacts import Options
 from began.runs.results import generate
-from began.runs.saving import provenance
 from began.step import Update
 from studies import grain, runner
-from studies.rivals import FRESH, null_pictures, row_of
+from studies.rivals import FRESH, null_pictures
 from studies.runner import Advance, Job, Made, Plan, Run, choice, rounded
-from studies.statistics import interval
+from studies.statistics import BesideNull, interval, rank_correlation
 from studies.workers import Row
 
 
@@ -98,21 +94,15 @@ class Fork(Run):
                 if step % LOOK == 0 or step == start + steps:
                     std = pixel_std(to_unit(draw(update, lab.few))) / real
                     readings.append({"step": step, "k": update.model.equilibrium.k.item(), "std": std})
-            row = row_of(self, part=part, gamma=gamma, steps=steps, setting=dict(self.setting))
-            row["readings"] = {name: [one[name] for one in readings] for name in readings[0]}
+            row = self.row(part=part, gamma=gamma, steps=steps, setting=dict(self.setting))
+            row["readings"] = runner.columns(readings)
             row["final"] = judge(draw(update, lab.count))
             rows.append(rounded(row))
             return update
 
-        def twin(update: Update) -> Update:
-            """Return networks of their own that stand where others do."""
-            other = grain.begin(self, lab, device)
-            other.load_state_dict(copy.deepcopy(update.state_dict()))
-            return other
-
         trunk = go_on(grain.begin(self, lab, device), "trunk", self.setting["gamma"], 0, self.steps)
         for gamma in self.gammas:
-            there = go_on(twin(trunk), "there", gamma, self.steps, self.away)
+            there = go_on(grain.fork(trunk, self, lab), "there", gamma, self.steps, self.away)
             go_on(there, "back", self.setting["gamma"], self.steps + self.away, self.away)
             rows[-1]["from"] = gamma
         return Made(rows, {})
@@ -152,7 +142,7 @@ class Null(Run):
         """Draw the pictures and measure them."""
         config = lab.config(self.data, seed=self.seed)
         some = null_pictures(self.model, lab.pictures(self.data)[0], config, lab.count)
-        return Made([rounded(row_of(self, part="null", final=Judge(self, lab)(some)))], {})
+        return Made([rounded(self.row(part="null", final=Judge(self, lab)(some)))], {})
 
 
 def plan(lab: Lab) -> Plan:
@@ -169,9 +159,7 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
 
     `options.photographs` is a folder of pictures of the reader's own; without it what is in `out` stays.
     """
-    lab = runner.prepare(Lab(), options, work)
-    runner.keep(runner.carry_out([plan(lab)], lab, work, device), out, lab)
-    runner.save_text(out / "record.json", json.dumps(provenance(device), indent=1) + "\n")
+    runner.make(Lab(), plan, out, work, device, options)
 
 
 # What the runs say
@@ -182,33 +170,23 @@ def load(part: str, **known: Any) -> list[Row]:
     return sorted(runner.committed_rows("forks", part=part, **known), key=lambda row: row["seed"])
 
 
-class Trade(NamedTuple):
-    """The rank correlation of gamma with a measure over the forks of a trunk: over seeds, with 95 % intervals.
+def trade(there: Sequence[Row], name: str, sign: int = 1) -> BesideNull:
+    """Return the rank correlation of gamma with a measure over the forks of a trunk.
 
-    The null is that of gammas handed out at random.
+    The null hands gammas out at random. With sign -1 a measure that falls as gamma rises counts as positive.
     """
-
-    mean: float
-    low: float
-    high: float
-    null: float
-    null_low: float
-    null_high: float
-    seeds: int
-
-
-def trade(there: Sequence[Row], name: str, sign: int = 1) -> Trade:
-    """Return how the measure goes with gamma; with sign -1 a measure that falls as gamma rises counts as positive."""
     by_seed: dict[int, list[tuple[float, float]]] = {}
     for row in there:
         by_seed.setdefault(row["seed"], []).append((row["gamma"], sign * row["final"][name]))
-    ranks = [correlation(*np.array(pairs).T) for pairs in by_seed.values()]
+    ranks = [rank_correlation(*np.array(pairs).T) for pairs in by_seed.values()]
     values = np.arange(len(next(iter(by_seed.values()))))
-    chance = [correlation(values, np.array(order)) for order in itertools.permutations(values)]
+    chance = [rank_correlation(values, np.array(order)) for order in itertools.permutations(values)]
     means = np.random.default_rng(0).choice(chance, (10_000, len(ranks))).mean(1)
     mean, low, high = interval(ranks)
     below, above = np.quantile(means, (0.025, 0.975))
-    return Trade(mean, max(low, -1.0), min(high, 1.0), float(np.mean(chance)), float(below), float(above), len(ranks))
+    return BesideNull(
+        mean, max(low, -1.0), min(high, 1.0), float(np.mean(chance)), float(below), float(above), len(ranks)
+    )
 
 
 class Return(NamedTuple):
@@ -228,8 +206,3 @@ def returns(trunk: Sequence[Row], back: Sequence[Row], name: str) -> list[Return
     for row in sorted(back, key=lambda row: row["from"]):
         shares.setdefault(row["from"], []).append(row["final"][name] / before[row["seed"]])
     return [Return(gamma, *interval(some), len(some)) for gamma, some in shares.items()]
-
-
-def correlation(x: np.ndarray, y: np.ndarray) -> float:
-    """Return Spearman's rank correlation."""
-    return float(spearmanr(x, y).statistic)  # pyright: ignore[reportAttributeAccessIssue]

@@ -34,7 +34,6 @@ class Lab(runner.Lab):
 
     count: int = 1000
     nearest: int = NEAREST  # samples whose nearest face is searched
-    shown: int = 64  # samples kept for the eye
     data: tuple[str, ...] = choice(tuple(CHANNELS))
 
 
@@ -55,7 +54,7 @@ class Trial(Run):
         return {"config": resolve(self, lab)[0].to_dict(), "knobs": knobs, "measures": lab.measures(self.data)}
 
     def carry_out(self, lab: Lab, place: Path, device: torch.device, advance: Advance) -> Made:
-        """Train and measure it; what is kept for the eye are rendered faces."""
+        """Train and measure it."""
         here = place / "run"
         if (here / "record.json").exists():
             advance(self.steps)
@@ -65,8 +64,6 @@ class Trial(Run):
         left = load_file(here / "left.safetensors")
         history = Record(*left["history"])
         tensors = {"histories": {self.name: torch.stack([history.loss_real, history.loss_fake, history.k])}}
-        if self.data == "faces" and self.checkpoints:
-            tensors["samples"] = {self.name: left["end"][: lab.shown]}
         return Made([row], tensors)
 
 
@@ -84,8 +81,7 @@ class Real(Run):
         rng = torch.Generator().manual_seed(self.seed)
         some = torch.randperm(len(images), generator=rng)[: 2 * lab.count]
         final = rounded(measure(images.pixels[some], held_out, lab.reader(self.data), nearest=lab.nearest))
-        names = ("group", "key", "data", "model", "seed")
-        return Made([{**{name: getattr(self, name) for name in names}, "final": final}], {})
+        return Made([self.row(final=final)], {})
 
 
 class Rescaled(Equilibrium):
@@ -212,7 +208,7 @@ def measure_run(trial: Trial, lab: Lab, place: Path) -> Row:
         at_stops = [curve_metrics(part, held_out[: lab.count], reader) for part in left["curve"]]
         statistics = map(loss_statistics, left["real"], left["fake"])
         at_stops = [{**one, **other} for one, other in zip(at_stops, statistics, strict=True)]
-        row["readings"] |= {name: [reading[name] for reading in at_stops] for name in at_stops[0]}
+        row["readings"] |= runner.columns(at_stops)
         row["final"] |= measure(left["end"], held_out, reader, nearest=lab.nearest)
     return rounded(row)
 
@@ -234,14 +230,5 @@ def load_trials(group: str) -> list[Row]:
 
 def load_histories(group: str) -> dict[str, Tensor]:
     """Return L(x), L(G(z)) and k at every step, `(3, steps)`, by the keys of a group's rows."""
-    return _of_group("histories", group)
-
-
-def load_samples(group: str) -> dict[str, Tensor]:
-    """Return uint8 samples `(64, 3, 16, 16)` by the keys of a group's rows on rendered faces."""
-    return _of_group("samples", group)
-
-
-def _of_group(file: str, group: str) -> dict[str, Tensor]:
-    tensors = runner.committed_tensors("trials", file)
+    tensors = runner.committed_tensors("trials", "histories")
     return {key.partition("/")[2]: value for key, value in tensors.items() if key.startswith(group + "/")}

@@ -6,7 +6,6 @@ s / (s + t). Grain on the real pictures adds to t. `took_off` says which runs us
 """
 
 import copy
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 from torch.nn.functional import relu
 
@@ -25,14 +23,15 @@ from began.images.pixels import pixel_std, to_pixels, to_unit
 from began.losses import Losses, reconstruction_loss
 from began.measure.distances import attribute_diversity, curve_metrics, sharpness
 from began.measure.reader import Reader
-from began.measure.structure import Critic, spoilt
+from began.measure.structure import NOISE, Critic, spoilt
 from began.passes import K_MIN, Began, Halfway
 from began.runs.artifacts import Options
 from began.runs.results import generate, summary
-from began.runs.saving import provenance
 from began.step import Record, Update
 from studies import runner
+from studies.gammas import losses_of
 from studies.runner import Advance, Job, Made, Plan, Run, choice, rounded
+from studies.statistics import rank_correlation
 from studies.toy.autoencoders import BEGAN
 from studies.toy.ensemble import Ensemble
 from studies.toy.mixtures import PROBLEMS, score
@@ -158,6 +157,14 @@ def begin(trial: Run, lab: Lab, device: torch.device, **changes: Any) -> Update:
     return update
 
 
+def fork(update: Update, run: Run, lab: Lab, **changes: float) -> Update:
+    """Return networks of their own that go on from where those of a run are, with some of its setting changed."""
+    other = begin(run, lab, update.device, **changes)
+    other.load_state_dict(copy.deepcopy(update.state_dict()))
+    other.model.equilibrium.gamma.fill_({**run.setting, **changes}["gamma"])
+    return other
+
+
 def grain_of(setting: Mapping[str, float], step: int) -> float:
     """Return the grain that a run's training loop adds in a step, beside what its config does: where it falls."""
     return setting["grain"] * max(1 - step / setting["fall"], 0) if setting.get("fall") else 0.0
@@ -180,8 +187,7 @@ def train(trial: Trial, lab: Lab, device: torch.device, advance: Advance) -> Mad
         if step == trial.steps:
             break
     history = Record(*torch.cat([*rows, update.take_rows()]).T)
-    row = {name: getattr(trial, name) for name in ("group", "key", "data", "model", "seed", "steps")}
-    row |= {"setting": dict(trial.setting), "readings": {name: [one[name] for one in readings] for name in readings[0]}}
+    row = trial.row(steps=trial.steps, setting=dict(trial.setting), readings=runner.columns(readings))
     pictures = look.pictures(update)
     row["final"] = {**summary(history), **readings[-1], **look.losses(update, pictures)}
     row["final"] |= look.ends(pictures)
@@ -254,12 +260,6 @@ class Look:
         }
 
 
-@torch.no_grad()
-def losses_of(model: Began, images: Tensor) -> Tensor:
-    """Return L of each image, `(B,)`."""
-    return torch.cat([reconstruction_loss(v, model.discriminator(v), model.norm) for v in images.split(50)])
-
-
 def by_value(column: int, loss: Tensor, known: Tensor, drawn: Tensor, real: Tensor) -> dict[str, list[float]]:
     """Return, by value of an attribute: the mean loss of faces that have it, and its share of samples and of faces.
 
@@ -292,7 +292,7 @@ def affinity(table: Mapping[str, Mapping[str, Sequence[float]]]) -> float:
         mean = sum(one["loss"]) / len(one["loss"])
         losses += [loss / mean for loss in one["loss"]]
         shares += [(share + 0.001) / (real + 0.001) for share, real in zip(one["share"], one["real"], strict=True)]
-    return float(spearmanr(losses, shares).statistic)  # pyright: ignore[reportAttributeAccessIssue]
+    return rank_correlation(losses, shares)
 
 
 @dataclass(frozen=True)
@@ -308,9 +308,8 @@ class Null(Run):
         look, images = Look(self, lab), lab.pictures(self.data)[0].pixels
         some = torch.randperm(len(images), generator=torch.Generator().manual_seed(self.seed))[: lab.count]
         pictures = images[some] if self.model == "real" else look.pictures(begin(self, lab, device))
-        row = {name: getattr(self, name) for name in ("group", "key", "data", "model", "seed")}
         std = pixel_std(to_unit(pictures)) / look.real_std
-        return Made([rounded({**row, "final": {"std": std, **look.ends(pictures)}})], {})
+        return Made([rounded(self.row(final={"std": std, **look.ends(pictures)}))], {})
 
 
 # From a run that took off, and back
@@ -349,24 +348,17 @@ class Tree(Run):
                     return readings
             raise AssertionError("batches have no end")
 
-        def fork(update: Update, **changes: float) -> Update:
-            """Return networks of their own that go on from where others are, with a change."""
-            other = begin(self, lab, device, **changes)
-            other.load_state_dict(copy.deepcopy(update.state_dict()))
-            other.model.equilibrium.gamma.fill_({**self.setting, **changes}["gamma"])
-            return other
-
         trunk = begin(self, lab, device)
         readings = [("trunk", branch(trunk, 0, self.steps))]
         rows = []
         for change in self.changes:
-            there = fork(trunk, **change)
+            there = fork(trunk, self, lab, **change)
             out = branch(there, self.steps, self.away)
-            back = branch(fork(there), self.steps + self.away, self.away)
+            back = branch(fork(there, self, lab), self.steps + self.away, self.away)
             readings = [("trunk", readings[0][1]), ("there", out), ("back", back)]
             row = {name: getattr(self, name) for name in ("group", "data", "model", "seed", "steps", "away")}
             row |= {"setting": dict(self.setting), "change": dict(change)}
-            row |= {part: {name: [one[name] for one in some] for name in some[0]} for part, some in readings}
+            row |= {part: runner.columns(some) for part, some in readings}
             rows.append(rounded(row))
         return Made(rows, {})
 
@@ -400,8 +392,7 @@ class Alone(Run):
                 found.append({"step": step, **self.losses(pair, x_clean, grainy)})
             if step == self.steps:
                 break
-        row = {name: getattr(self, name) for name in ("group", "key", "data", "model", "seed", "steps")}
-        row |= {"setting": dict(self.setting), "found": {name: [one[name] for one in found] for name in found[0]}}
+        row = self.row(steps=self.steps, setting=dict(self.setting), found=runner.columns(found))
         return Made([rounded(row)], {})
 
     def losses(self, pair: Sequence[Critic], clean: Tensor, grainy: Tensor) -> dict[str, float]:
@@ -431,7 +422,7 @@ def folded(residual: Tensor, grain: float) -> Tensor:
     if not grain:
         return residual.abs()
     ratio = residual / grain
-    return grain * (2 / torch.pi) ** 0.5 * (-ratio.square() / 2).exp() + residual * torch.erf(ratio / 2**0.5)
+    return grain * NOISE * (-ratio.square() / 2).exp() + residual * torch.erf(ratio / 2**0.5)
 
 
 # The toy
@@ -571,6 +562,4 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
     `options.photographs` is a folder of pictures of the reader's own, of which only numbers are kept. A stopped call
     goes on where it was.
     """
-    lab = runner.prepare(Lab(), options, work)
-    runner.keep(runner.carry_out([plan(lab)], lab, work, device), out, lab)
-    runner.save_text(out / "record.json", json.dumps(provenance(device), indent=1) + "\n")
+    runner.make(Lab(), plan, out, work, device, options)

@@ -6,8 +6,6 @@ what cannot draw. Equal are the real pictures that a run sees, a batch a step, s
 trains has so many of. Unequal, and kept with each run, is what the step costs: G's updates and seconds of a processor.
 """
 
-import itertools
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,12 +26,11 @@ from began.measure.distances import curve_metrics, measure
 from began.passes import Began
 from began.runs.artifacts import Options
 from began.runs.results import generate, summary
-from began.runs.saving import provenance
 from began.step import Record, Update, streams
 from studies import grain, runner
 from studies.image_gans import EBGAN, WGANGP, Turns
 from studies.runner import Advance, Made, Plan, Run, choice, rounded
-from studies.statistics import interval
+from studies.statistics import BesideNull, paired
 from studies.workers import Row
 
 
@@ -137,14 +134,9 @@ class Contest(Run):
             final |= measure(pictures, held_out, reader, nearest=lab.nearest)
             if self.data == "faces":
                 tensors["samples"] = {self.name: pictures[: lab.shown]}
-        row = row_of(self, steps=self.steps, setting=dict(self.setting), final=final)
-        row["readings"] = {name: [one[name] for one in readings] for name in readings[0]}
+        row = self.row(steps=self.steps, setting=dict(self.setting), final=final)
+        row["readings"] = runner.columns(readings)
         return Made([rounded(row)], tensors)
-
-
-def row_of(run: Run, **more: Any) -> Row:
-    """Return the row of a run: what it is, and what else is said of it."""
-    return {**{name: getattr(run, name) for name in ("group", "key", "data", "model", "seed")}, **more}
 
 
 def resolve(run: Run, lab: Lab) -> tuple[TrainConfig, dict[str, float]]:
@@ -184,7 +176,7 @@ class Null(Run):
         images, held_out = lab.pictures(self.data)
         some = null_pictures(self.model, images, lab.config(self.data, seed=self.seed), lab.count)
         final = measure(some, held_out, lab.reader(self.data), nearest=lab.nearest)
-        return Made([rounded(row_of(self, final=final))], {})
+        return Made([rounded(self.row(final=final))], {})
 
 
 def null_pictures(kind: str, images: Pictures, config: TrainConfig, count: int) -> Tensor:
@@ -276,9 +268,7 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
     `options.photographs` is a folder of pictures of the reader's own, of which only numbers are kept. A stopped call
     goes on where it was.
     """
-    lab = runner.prepare(Lab(), options, work)
-    runner.keep(runner.carry_out([plan(lab)], lab, work, device), out, lab)
-    runner.save_text(out / "record.json", json.dumps(provenance(device), indent=1) + "\n")
+    runner.make(Lab(), plan, out, work, device, options)
 
 
 # What the runs say
@@ -320,40 +310,15 @@ def expected_best(distances: Sequence[float]) -> list[Best]:
     return found
 
 
-def chance_ahead(ours: Sequence[float], theirs: Sequence[float], n: int) -> float:
-    """Return how likely the best of n of our settings is nearer than the best of n of theirs, as both were tried."""
-    beyond = [1 - np.arange(len(some) + 1) / len(some) for some in (ours, theirs)]
-    first, second = (-np.diff(part**n) for part in beyond)
-    nearer = np.less.outer(np.sort(np.asarray(ours, float)), np.sort(np.asarray(theirs, float)))
-    return float(first @ nearer @ second)
+def gain(ours: Iterable[Row], theirs: Iterable[Row], name: str) -> BesideNull:
+    """Return how much farther others' ends are than ours, above 0 where we are nearer.
 
-
-class Gain(NamedTuple):
-    """How much farther others are than we, seed by seed: the mean with its 95 % interval, above 0 where we are nearer.
-
-    The null exchanges the two at random in each seed: 95 % of what the mean is where names mean nothing.
+    Raises ValueError where they don't share all seeds.
     """
-
-    mean: float
-    low: float
-    high: float
-    null: float
-    null_low: float
-    null_high: float
-    seeds: int
-    wins: int  # seeds in which we are nearer
-
-
-def gain(ours: Iterable[Row], theirs: Iterable[Row], name: str) -> Gain:
-    """Compare two groups of runs by a distance of their ends; ValueError where they don't share all seeds."""
     distances = [{row["seed"]: row["final"][name] for row in rows} for rows in (ours, theirs)]
     if distances[0].keys() != distances[1].keys():
         raise ValueError(f"the seeds must be the same, got {sorted(distances[0])} and {sorted(distances[1])}")
-    gains = np.array([distances[1][seed] - distances[0][seed] for seed in sorted(distances[0])])
-    signs = np.array(list(itertools.product((-1, 1), repeat=len(gains))))
-    low, high = np.quantile(signs @ gains / len(gains), (0.025, 0.975))
-    mean, below, above = interval(gains.tolist())
-    return Gain(mean, below, above, 0.0, float(low), float(high), len(gains), int((gains > 0).sum()))
+    return paired([distances[1][seed] - distances[0][seed] for seed in sorted(distances[0])])
 
 
 def standings(data: str) -> dict[str, list[Row]]:

@@ -22,6 +22,7 @@ from began.images.sources import Pictures, open_images
 from began.measure import distances
 from began.measure.reader import Reader, ReaderConfig, load_reader, save_reader, train_reader
 from began.runs.artifacts import Options, artifacts_folder
+from began.runs.saving import provenance
 from studies.toy.ensemble import Method
 from studies.toy.mixtures import RADIUS, SAMPLES
 from studies.workers import Row, Workers
@@ -192,6 +193,10 @@ class Run(Job):
         """Where its results lie among those of its study, and the name of what is kept of them."""
         return f"{self.group}/{self.key}"
 
+    def row(self, **more: Any) -> Row:
+        """Return its row: what it is, and what else is said of it."""
+        return {**{name: getattr(self, name) for name in ("group", "key", "data", "model", "seed")}, **more}
+
 
 def named(setting: Mapping[str, float]) -> list[str]:
     """List the parts of a setting by name, as keys have them."""
@@ -315,6 +320,13 @@ def keep(made: Made, out: Path, lab: Scale) -> None:
     write(united([made, Made(rows, tensors)]), out)
 
 
+def make(own: L, plan: Callable[[L], Plan], out: Path, work: Path, device: torch.device, options: Options) -> None:
+    """Make the artifact of a plan at the scale asked for; `record.json` says when and on what."""
+    lab = prepare(own, options, work)
+    keep(carry_out([plan(lab)], lab, work, device), out, lab)
+    save_text(out / "record.json", json.dumps(provenance(device), indent=1) + "\n")
+
+
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors, wherever they are."""
     with atomic_write(path) as temporary:
@@ -336,6 +348,11 @@ def committed_rows(artifact: str, **known: Any) -> list[Row]:
 def committed_tensors(artifact: str, file: str) -> dict[str, Tensor]:
     """Return what a file of a committed artifact holds, by name."""
     return load_file(artifacts_folder() / artifact / f"{file}.safetensors")
+
+
+def columns(lines: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return lines that have the same names as a column a name."""
+    return {name: [line[name] for line in lines] for name in lines[0]}
 
 
 def rounded(value: Any) -> Any:

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from IPython.display import display
+from torch import Tensor
+
+from studies.statistics import interval
 
 
 def show_table(columns: Mapping[str, Sequence[Any]], *formats: str) -> None:
@@ -34,6 +37,16 @@ def markdown(columns: Mapping[str, Sequence[Any]], formats: Sequence[str]) -> st
             head, *body = (cell.rjust(width) for cell in cells)
             drawn.append([head, "-" * (width - 1) + ":", *body])
     return "\n".join(f"| {' | '.join(row)} |" for row in zip(*drawn, strict=True))
+
+
+def told(values: Sequence[float], spec: str = ".2f") -> str:
+    """Return the mean over seeds with its interval, nothing without a value."""
+    return within(*interval(values), spec) if len(values) else ""
+
+
+def over_seeds(values: Tensor, spec: str = ".2f") -> str:
+    """Return median [least, greatest] of one number a run, `(E,)`."""
+    return within(values.quantile(0.5).item(), values.amin().item(), values.amax().item(), spec)
 
 
 def within(mean: float, low: float, high: float, spec: str = ".2f") -> str:

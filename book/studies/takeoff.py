@@ -8,7 +8,7 @@ import numpy as np
 from began.measure.structure import NOISE
 from studies import runner
 from studies.grain import GRAINS, NEAR, TOOK_OFF
-from studies.statistics import interval
+from studies.statistics import BesideNull, interval
 from studies.workers import Row
 
 
@@ -120,29 +120,17 @@ def predicted_grain(prediction: Prediction, gamma: float) -> float:
     return float(enough[0]) if enough else float("nan")
 
 
-class Agreement(NamedTuple):
-    """The share of runs that took off exactly where a prediction leaves room: over seeds, with its 95 % interval.
-
-    `null` is the share of the best constant answer.
-    """
-
-    mean: float
-    low: float
-    high: float
-    null: float
-    seeds: int
-
-
-def agreement(rows: Sequence[Row], prediction: Prediction) -> Agreement:
-    """Hold a prediction against a map, seed by seed."""
+def agreement(rows: Sequence[Row], prediction: Prediction) -> BesideNull:
+    """Return the share of runs that took off exactly where a prediction leaves room; the null is the best constant."""
     by_seed: dict[int, list[bool]] = {}
     took = [took_off(row["final"]) for row in rows]
     for row, outcome in zip(rows, took, strict=True):
         room = row["setting"]["gamma"] >= prediction(row["setting"]["grain"])
         by_seed.setdefault(row["seed"], []).append(room == outcome)
     share = sum(took) / len(took)
+    null = max(share, 1 - share)
     mean, low, high = interval([sum(found) / len(found) for found in by_seed.values()])
-    return Agreement(mean, max(low, 0.0), min(high, 1.0), max(share, 1 - share), len(by_seed))
+    return BesideNull(mean, max(low, 0.0), min(high, 1.0), null, null, null, len(by_seed))
 
 
 def grain_found(room: Sequence[Row]) -> dict[float, tuple[float, float, float]]:
@@ -174,25 +162,19 @@ def kept(rows: Sequence[Row], measure: str = "spread") -> dict[str, tuple[float,
 # What D finds easy
 
 
-class Affinity(NamedTuple):
-    """A rank correlation over seeds, with 95 % intervals: of mean L(x) by value of an attribute with its share.
+def affinity_of(rows: Sequence[Row]) -> BesideNull:
+    """Return the affinity of G for what D finds easy, each seed's over all its runs; the null has the losses shuffled.
 
-    The null has the losses of the faces shuffled.
+    It is the rank correlation of mean L(x), by value of an attribute, with its share: below 0 G draws what is easy.
     """
-
-    mean: float
-    low: float
-    high: float
-    null: float
-    null_low: float
-    null_high: float
-    seeds: int
-
-
-def affinity_of(rows: Sequence[Row]) -> Affinity:
-    """Return the affinity of G for what D finds easy, over runs of one setting."""
-    ours, null = ([row["easy"][name] for row in rows] for name in ("correlation", "null"))
-    return Affinity(*interval(ours), *interval(null), len(rows))
+    by_seed: dict[int, list[Row]] = {}
+    for row in rows:
+        by_seed.setdefault(row["seed"], []).append(row["easy"])
+    ours, null = (
+        [float(np.mean([easy[name] for easy in of])) for _, of in sorted(by_seed.items())]
+        for name in ("correlation", "null")
+    )
+    return BesideNull(*interval(ours), *interval(null), len(ours))
 
 
 def one_setting(rows: Sequence[Row], **known: float) -> list[Row]:

@@ -177,8 +177,7 @@ def test_what_is_kept_holds_no_picture_of_photographs(photographs, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     assert gammas.load_trials("group") == rows
     assert gammas.load_trials("gamma") == []
-    histories, samples = gammas.load_histories("group"), gammas.load_samples("group")
+    histories = gammas.load_histories("group")
     assert histories.keys() == {one.key for one in todo}
-    assert samples.keys() == {ONE.key}
     assert histories[ONE.key].shape == (3, 40)
-    assert samples[ONE.key].dtype == torch.uint8
+    assert {path.name for path in out.iterdir()} == {"rows.jsonl", "histories.safetensors"}, "and no picture at all"

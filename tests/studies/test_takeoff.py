@@ -118,7 +118,8 @@ def test_what_a_fork_kept_is_read_off_its_ends():
 
 
 def test_affinity_is_given_beside_that_of_shuffled_losses():
-    rows = [{"easy": {"correlation": value, "null": null}} for value, null in ((-0.5, 0.1), (-0.7, -0.1))]
+    pairs = ((-0.5, 0.1), (-0.7, -0.1))
+    rows = [{"seed": i, "easy": {"correlation": value, "null": null}} for i, (value, null) in enumerate(pairs)]
     found = affinity_of(rows)
     assert (found.mean, found.null, found.seeds) == (pytest.approx(-0.6), pytest.approx(0), 2)
     assert found.low < found.mean < found.high

@@ -1,137 +1,26 @@
 """The figures of chapter 5."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from studies import takeoff
 from studies.rivals import Best
-from studies.statistics import by_gamma
 from studies.style import (
     COLOURS,
     WIDTH,
     close_grid,
-    gamma_colours,
-    gamma_legend,
     line_of,
     seeds,
-    show_images,
     show_remedies,
     show_rows,
 )
 from studies.workers import Row
-
-
-class TradeOff(NamedTuple):
-    """What a panel of a trade-off shows: rows of trials, rows of real pictures, and two measures with their labels.
-
-    `down` turns the second axis round, where less is better.
-    """
-
-    title: str
-    rows: Sequence[Mapping[str, Any]]
-    real: Sequence[Mapping[str, Any]]
-    x: tuple[str, str]
-    y: tuple[str, str]
-    down: bool = False
-
-
-def show_trade_offs(panels: Sequence[TradeOff]) -> Figure:
-    """Draw diversity against quality, a point a run, a line through the medians of each gamma; a star is real."""
-    figure, row = plt.subplots(1, len(panels), figsize=(WIDTH, 2.9), squeeze=False)
-    colours = gamma_colours(gamma for panel in panels for gamma in by_gamma(panel.rows))
-    for axes, panel in zip(row.flat, panels, strict=True):
-        _trade_off(axes, panel, colours)
-    gamma_legend(row[0, -1], colours)
-    return figure
-
-
-def show_gamma(gamma: float, blocks: Sequence[Tensor], panel: TradeOff, *, columns: int = 12) -> Figure:
-    """Draw samples at one gamma, a row for each seed, and where its runs lie on the trade-off.
-
-    Shape: `(B, C, H, W)` about [-1, 1] each, with B at least `columns`.
-    """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.5), width_ratios=[1.75, 1])
-    show_images(torch.cat([block[:columns] for block in blocks]), columns=columns, axes=left)
-    left.set_title(f"$\\gamma = {gamma:g}$, a row for each seed")
-    _trade_off(right, panel, gamma_colours(by_gamma(panel.rows)), at=gamma)
-    return figure
-
-
-def _trade_off(axes: Axes, panel: TradeOff, colours: Mapping[float, Any], at: float | None = None) -> None:
-    """Draw a panel; `at` is a gamma whose points stand out."""
-    (x, x_label), (y, y_label) = panel.x, panel.y
-    groups = by_gamma(panel.rows)
-    medians = []
-    for gamma, rows in groups.items():
-        points = np.array([[row["final"][name] for name in (x, y)] for row in rows])
-        look = {"color": colours[gamma], "alpha": 0.7 if at in (None, gamma) else 0.2}
-        axes.plot(*points.T, "o", markersize=6 if gamma == at else 4, **look)
-        medians.append(np.median(points, 0))
-        if gamma == at:
-            axes.annotate(f"{gamma:g}", medians[-1], xytext=(4, 5), textcoords="offset points", fontsize=8)
-    axes.plot(*np.array(medians).T, color=COLOURS["BEGAN"], linewidth=1.8, alpha=1 if at is None else 0.4, zorder=0)
-    axes.plot(*np.mean([[row["final"][name] for name in (x, y)] for row in panel.real], 0), "k*", markersize=9)
-    axes.set(title=panel.title, xlabel=x_label, ylabel=y_label)
-    if panel.down:
-        axes.invert_yaxis()
-
-
-def show_measures(
-    names: Mapping[str, str], data: Mapping[str, tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]]
-) -> Figure:
-    """Draw measures against gamma, a panel each: seeds as dots, their median as a line, real pictures as a thin one.
-
-    `names` maps measures to titles; `data` maps a data set to its rows of trials and of real pictures. The first data
-    set is drawn in full, the second hollow and dashed; one that lacks a measure is left out of its panel.
-    """
-    lines = -(-len(names) // 3)
-    figure, grid = plt.subplots(lines, 3, figsize=(WIDTH, 0.3 + 1.75 * lines), sharex=True, squeeze=False)
-    for axes, (name, title) in zip(grid.flat, names.items(), strict=False):
-        for place, (label, (rows, real)) in enumerate(data.items()):
-            if name not in rows[0]["final"]:
-                continue
-            groups = by_gamma(rows)
-            values = np.array([[row["final"][name] for row in group] for group in groups.values()])
-            style = {"color": COLOURS["BEGAN"], "markerfacecolor": "none" if place else None}
-            axes.plot(list(groups), values, "s" if place else "o", **style, markersize=3.5, alpha=0.6)
-            dash = "--" if place else "-"
-            axes.plot(list(groups), np.median(values, 1), dash, color=COLOURS["BEGAN"], linewidth=1.8, label=label)
-            levels = [row["final"][name] for row in real if name in row["final"]]  # real pictures have no k
-            if levels:
-                axes.axhline(np.mean(levels), color=COLOURS["real"], linestyle=dash, linewidth=1)
-        axes.set_title(title)
-    close_grid(grid, len(names), "$\\gamma$")
-    if len(data) > 1:
-        handles = grid[0, 0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside upper center", ncols=len(data), fontsize=8)
-    return figure
-
-
-def show_courses(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str], steps: int) -> Figure:
-    """Draw readings over the first `steps` of training, a panel each and a colour for each gamma.
-
-    `names` maps readings to titles. Seeds are thin, their median is thick.
-    """
-    figure, row = plt.subplots(1, len(names), figsize=(WIDTH, 2.6), squeeze=False)
-    groups = by_gamma(rows)
-    colours = gamma_colours(groups)
-    for gamma, group in groups.items():
-        colour = colours[gamma]
-        for axes, (name, title) in zip(row.flat, names.items(), strict=True):
-            step = [step for step in group[0]["readings"]["step"] if step <= steps]
-            values = np.array([one["readings"][name][: len(step)] for one in group])
-            seeds(axes, step, values, color=colour)
-            axes.set(title=title, xlabel="training step")
-    gamma_legend(row[0, -1], colours)
-    return figure
-
 
 # What makes a run take off
 

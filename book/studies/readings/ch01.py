@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
 
 from began import Run
 from began.step import Record
-from studies.tables import within
+from studies.tables import over_seeds
 
 LAST = 50  # steps over which the end of a run is averaged
 REAL, FAKE = r"$\mathcal{L}(x)$", r"$\mathcal{L}(G(z))$"
@@ -45,17 +44,11 @@ def by_gamma(histories: Mapping[float, Sequence[Record]], spreads: Mapping[float
     rows = histories.values()
     return {
         r"$\gamma$": list(histories),
-        f"last {FAKE} / {REAL}": [_over_seeds([last_ratio(run) for run in runs]) for runs in rows],
-        "last $k$": [_over_seeds([run.k[-1].item() for run in runs], ".3f") for runs in rows],
-        "last $M$ / first": [_over_seeds([last_share(run) for run in runs]) for runs in rows],
-        "pixel std over samples": [_over_seeds(spreads[gamma]) for gamma in histories],
+        f"last {FAKE} / {REAL}": [over_seeds(torch.tensor([last_ratio(run) for run in runs])) for runs in rows],
+        "last $k$": [over_seeds(torch.tensor([run.k[-1].item() for run in runs]), ".3f") for runs in rows],
+        "last $M$ / first": [over_seeds(torch.tensor([last_share(run) for run in runs])) for runs in rows],
+        "pixel std over samples": [over_seeds(torch.tensor(spreads[gamma])) for gamma in histories],
     }
-
-
-def _over_seeds(values: Sequence[float], spec: str = ".2f") -> str:
-    """Return the median with the ends."""
-    ordered: Tensor = torch.tensor(values).sort().values
-    return within(ordered.median().item(), ordered[0].item(), ordered[-1].item(), spec)
 
 
 def artifacts(runs: Mapping[str, Run]) -> dict[str, list]:

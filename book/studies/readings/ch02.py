@@ -5,15 +5,10 @@ from fractions import Fraction
 
 from torch import Tensor
 
-from studies.tables import within
+from studies.tables import over_seeds
 
 FAINT = 0.01  # of the longest arrow of a run
 LOSS = r"$\mathcal{L}(G(z))$"
-
-
-def over_seeds(values: Tensor, spec: str = ".2f") -> str:
-    """Return median [least, greatest] of one number a run, `(E,)`."""
-    return within(values.quantile(0.5).item(), values.amin().item(), values.amax().item(), spec)
 
 
 def each_over_seeds(methods: Mapping[str, Tensor], spec: str = ".2f") -> list[str]:

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from began.measure.wasserstein import gaussian_w1
 from studies.claims import Claim, Verdict
-from studies.statistics import interval
+from studies.statistics import interval, rank_correlation
 from studies.tables import within
 
 Rows = Sequence[Mapping[str, Any]]
@@ -91,7 +90,7 @@ def ranks(rows: Rows) -> Columns:
     for data in NAMES:
         chi = read(rows, data, "crossing").flatten()
         keys = ("spread_ratio", "nonnormality_real", "nonnormality_fake")
-        columns[data] = [_rank(chi, read(rows, data, key).flatten()) for key in keys]
+        columns[data] = [rank_correlation(chi, read(rows, data, key).flatten()) for key in keys]
     return columns
 
 
@@ -108,7 +107,7 @@ def trends(rows: Rows) -> Columns:
         gap, r = read(rows, data, "gap").abs(), read(rows, data, "spread_ratio")
         spread = (read(rows, data, "std_real") - read(rows, data, "std_fake")).square()
         found = [
-            torch.tensor([_rank(*pair) for pair in zip(gap, of, strict=True)])
+            torch.tensor([rank_correlation(*pair) for pair in zip(gap, of, strict=True)])
             for of in (r, spread, gap.square() + spread)
         ]
         of_r, of_spread, of_W = (within(*one.quantile(torch.tensor([0.5, 0.25, 0.75])).tolist()) for one in found)
@@ -146,7 +145,7 @@ def claims(rows: Rows) -> list[Claim]:
     for data, name in NAMES.items():
         chi, r, p = (read(rows, data, key).view(SEEDS, -1) for key in ("crossing", "spread_ratio", "normal_p_real"))
         exact = ((chi < 0.01) & (p < 0.01)).double().mean(1)
-        ranked = interval([_rank(*pair) for pair in zip(chi, r, strict=True)])
+        ranked = interval([rank_correlation(*pair) for pair in zip(chi, r, strict=True)])
         paper = "no crossing, not normality, makes the bound exact (ours)"
         for over, unit in (
             (_share(exact), "share of moments exact, L(x) not normal"),
@@ -160,11 +159,6 @@ def _share(values: Tensor) -> tuple[float, float, float]:
     """Return the mean of shares and its 95 % interval, cut to [0, 1]."""
     mean, low, high = (min(max(value, 0.0), 1.0) for value in interval(values.tolist()))
     return mean, low, high
-
-
-def _rank(first: Tensor, second: Tensor) -> float:
-    found: Any = spearmanr(first, second)
-    return float(found.statistic)
 
 
 def _add(columns: Columns, *cells: Any) -> None:

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from studies.claims import Claim, Verdict
 from studies.controller import STILL, largest_stable
-from studies.statistics import by_gamma, interval
+from studies.statistics import by_gamma, interval, rank_correlation
 from studies.tables import within
 
 Row = Mapping[str, Any]
@@ -139,14 +138,9 @@ def paths(rows: Rows) -> dict[str, dict[float, tuple[Tensor, Tensor]]]:
 
 def rank_correlations(runs: Mapping[float, tuple[Tensor, Tensor]]) -> tuple[dict[float, list[float]], list[float]]:
     """Return Spearman's correlation of M and the distance, each by seed: along runs by gamma, and across gammas."""
-    along = {gamma: list(map(_rank_correlation, *pair)) for gamma, pair in runs.items()}
+    along = {gamma: list(map(rank_correlation, *pair)) for gamma, pair in runs.items()}
     M, distance = (torch.stack([pair[i][:, -1] for pair in runs.values()], 1) for i in (0, 1))  # (E, gammas)
-    return along, list(map(_rank_correlation, M, distance))
-
-
-def _rank_correlation(first: Tensor, second: Tensor) -> float:
-    found: Any = spearmanr(first, second)
-    return float(found.statistic)
+    return along, list(map(rank_correlation, M, distance))
 
 
 def bounded(values: Sequence[float]) -> tuple[float, float, float]:

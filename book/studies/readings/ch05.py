@@ -11,8 +11,8 @@ from began.images.faces import ATTRIBUTES
 from studies import forks, rivals, takeoff
 from studies.claims import Claim, Verdict
 from studies.gammas import load_trials
-from studies.statistics import by_gamma, interval
-from studies.tables import within
+from studies.statistics import BesideNull, by_gamma
+from studies.tables import told, within
 from studies.workers import Row
 
 Columns = dict[str, list[Any]]
@@ -29,11 +29,6 @@ WAYS = {  # of holding D, by a setting of the study
     "margin 1.2": {"grain": 0, "gamma": 1.0, "margin": 1.2},
     "margin 0.8, grain 0.15": {"grain": 0.15, "gamma": 1.0, "margin": 0.8},
 }
-
-
-def told(found: Sequence[float], spec: str = ".2f") -> str | None:
-    """Return the mean over seeds with its interval, None without a value."""
-    return within(*interval(found), spec) if found else None
 
 
 def ends(rows: Sequence[Row], name: str) -> list[float]:
@@ -77,19 +72,12 @@ def affinities(rows: Sequence[Row], settings: Mapping[str, Mapping[str, float]])
     """
     groups = {title: takeoff.one_setting(rows, **setting) for title, setting in settings.items()}
     groups["all without grain"] = [row for row in rows if not row["setting"]["grain"]]
+    found = [takeoff.affinity_of(some) for some in groups.values()]
     return {
         "runs": list(groups),
-        "rank correlation": [told(easy(some, "correlation")) for some in groups.values()],
-        "losses shuffled": [told(easy(some, "null")) for some in groups.values()],
+        "rank correlation": [within(*one[:3]) for one in found],
+        "losses shuffled": [within(*one[3:6]) for one in found],
     }
-
-
-def easy(rows: Sequence[Row], name: str) -> list[float]:
-    """Return the correlation of L(x) and share in each seed, over all its runs, or its null."""
-    by_seed: dict[int, list[float]] = {}
-    for row in rows:
-        by_seed.setdefault(row["seed"], []).append(row["easy"][name])
-    return [float(np.mean(found)) for _, found in sorted(by_seed.items())]
 
 
 def allowed(gammas: Sequence[float]) -> Columns:
@@ -285,39 +273,22 @@ SECRET = "EBGAN and WGAN-GP, with as much search"
 def claims() -> list[Claim]:
     """Return the claims of the chapter, each with its null: a number above 0 agrees with what it says."""
     runs = takeoff.load("map")
-    without = [row for row in runs if not row["setting"]["grain"]]
-    ours, null = ([-value for value in easy(without, name)] for name in ("correlation", "null"))
+    easy = takeoff.affinity_of([row for row in runs if not row["setting"]["grain"]])
     right = takeoff.agreement(runs, takeoff.predictions(takeoff.load("room", data="faces"))["denoiser"])
+    turned = BesideNull(-easy.mean, -easy.high, -easy.low, -easy.null, -easy.null_high, -easy.null_low, easy.seeds)
+    unit = "minus the rank correlation of L(x) and share, by value of an attribute, without grain"
     found = [
-        _line(
-            "G1",
-            "G draws what D finds easy",
-            (*interval(ours), *interval(null)),
-            "minus the rank correlation of L(x) and share, by value of an attribute, without grain",
-            len(ours),
-            FACES,
-            EASY,
-        ),
-        _line(
-            "G2",
-            "a run takes off where gamma >= s / (s + t)",
-            (*right[:3], right.null, right.null, right.null),
-            "share of runs foretold",
-            right.seeds,
-            FACES,
-            GRAIN,
-        ),
-        _gain("G3", "grain makes BEGAN take off", runs, PLAIN, GRAINY, GRAIN),
-        _gain("G4", "k buys more than a margin of L(x)", all_ways(), WAYS["margin 1"], DEFAULT, MARGIN),
-        _gain(
-            "G4",
-            "k buys more than a margin of L(x), with grain",
-            all_ways(),
-            WAYS["margin 0.8, grain 0.15"],
-            GRAINY,
-            MARGIN,
-        ),
+        _line("G1", "G draws what D finds easy", turned, unit, FACES, EASY),
+        _line("G2", "a run takes off where gamma >= s / (s + t)", right, "share of runs foretold", FACES, GRAIN),
     ]
+    margins = "k buys more than a margin of L(x)"
+    for claim, paper, less, more, section in (
+        ("G3", "grain makes BEGAN take off", PLAIN, GRAINY, GRAIN),
+        ("G4", margins, WAYS["margin 1"], DEFAULT, MARGIN),
+        ("G4", f"{margins}, with grain", WAYS["margin 0.8, grain 0.15"], GRAINY, MARGIN),
+    ):
+        gain = rivals.gain(of_way(less), of_way(more), "cells")
+        found.append(_line(claim, paper, gain, "share of cells gained", FACES, section))
     there = forks.load("there")
     for name, sign, what in (
         ("pixel_std", 1, "less diverse: pixel std"),
@@ -327,32 +298,19 @@ def claims() -> list[Claim]:
     ):
         trade = forks.trade(there, name, sign)
         unit = f"rank correlation of gamma and {'minus ' * (sign < 0)}{name.replace('_', ' ')}"
-        line = _line("B3", f"lower gamma: {what}", trade[:6], unit, trade.seeds, PHOTOGRAPHS, TRADE)
+        line = _line("B3", f"lower gamma: {what}", trade, unit, PHOTOGRAPHS, TRADE)
         # what is better can't be told: the one measure doesn't see flaws, the other takes noise for sharpness
         found.append(replace(line, verdict="open") if what.startswith("better") else line)
     for data, name, where in (("faces", "reader_frechet", FACES), ("photographs", "pixel_frechet", PHOTOGRAPHS)):
         best = rivals.standings(data)
-        if "EBGAN" in best:
-            gain = rivals.gain(best["BEGAN"], best["EBGAN"], name)
-            unit = f"{name.replace('_', ' ').replace('frechet', 'Frechet distance')}: EBGAN's minus BEGAN's"
-            found.append(_line("B7", "BEGAN beats EBGAN", gain[:6], unit, gain.seeds, where, SECRET))
+        gain = rivals.gain(best["BEGAN"], best["EBGAN"], name)
+        unit = f"{name.replace('_', ' ').replace('frechet', 'Frechet distance')}: EBGAN's minus BEGAN's"
+        found.append(_line("B7", "BEGAN beats EBGAN", gain, unit, where, SECRET))
     return found
 
 
-def _gain(
-    claim: str, paper: str, rows: Sequence[Row], less: Mapping[str, float], more: Mapping[str, float], section: str
-) -> Claim:
-    """Return the claim that one setting reaches more cells than another, seed by seed; the null swaps names."""
-    cells = [{row["seed"]: row["final"]["cells"] for row in takeoff.one_setting(rows, **part)} for part in (less, more)]
-    gains = np.array([cells[1][seed] - cells[0][seed] for seed in sorted(cells[0])])
-    signs = np.array(np.meshgrid(*[(-1, 1)] * len(gains))).reshape(len(gains), -1)
-    null = np.quantile(gains @ signs / len(gains), (0.025, 0.975))
-    numbers = (*interval(gains.tolist()), 0.0, float(null[0]), float(null[1]))
-    return _line(claim, paper, numbers, "share of cells gained", len(gains), FACES, section)
-
-
-def _line(claim: str, paper: str, numbers: Sequence[float], unit: str, seeds: int, data: str, section: str) -> Claim:
+def _line(claim: str, paper: str, tested: BesideNull, unit: str, data: str, section: str) -> Claim:
     """Return a claim, reproduced where its interval lies above its null's, not reproduced where below."""
-    mean, low, high, null, null_low, null_high = map(float, numbers)
+    mean, low, high, null, null_low, null_high, seeds = tested
     verdict: Verdict = "reproduced" if low > null_high else "not reproduced" if high < null_low else "open"
     return Claim(claim, paper, mean, low, high, unit, seeds, data, verdict, section, null, null_low, null_high)

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from began import collapse
 from studies.claims import Claim, Verdict
 from studies.detectors import DETECTORS, EARLY, LOST, Detector, Score, collapsed_at, coverage, evaluate, lost_at
+from studies.runner import columns
+from studies.statistics import rank_correlation
 from studies.survival import load_left
 from studies.tables import within
 from studies.workers import Row
@@ -35,11 +36,6 @@ SAYS = {
 def of_model(rows: Sequence[Row], model: str = "BEGAN") -> list[Row]:
     """Return the rows of a model."""
     return [row for row in rows if row["model"] == model]
-
-
-def table(lines: Sequence[Mapping[str, Any]]) -> Columns:
-    """Return lines that have the same names as the columns of a table."""
-    return {name: [line[name] for line in lines] for name in lines[0]}
 
 
 def span(values: Sequence[float], spec: str = ".2f") -> str:
@@ -83,7 +79,7 @@ def variances(groups: Mapping[str, Sequence[Row]]) -> Columns:
         for step, (_, of) in list(frames(rows).items())[::3]:
             both = {f"Var({key})": f"{of[f'var_{key}']:.4g} [{of[f'plane_{key}']:.2g}]" for key in ("real", "gen")}
             lines.append({"run": f"{name}, step {step}", **both, "gen / real": of["var_gen"] / of["var_real"]})
-    return table(lines)
+    return columns(lines)
 
 
 def ends(pairs: Mapping[str, Sequence[np.ndarray]], bounds: Mapping[str, tuple[Any, Any]]) -> Columns:
@@ -103,7 +99,7 @@ def ends(pairs: Mapping[str, Sequence[np.ndarray]], bounds: Mapping[str, tuple[A
                 "coverage below a tenth": int((last[:, 0] < LOST).sum()),
             }
         )
-    return table(lines)
+    return columns(lines)
 
 
 def falls_at(row: Row) -> float:
@@ -119,7 +115,7 @@ def collapses(rows: Sequence[Row]) -> tuple[Columns, float]:
     rises = [(one / np.minimum.accumulate(one)).max() for one in M]
     parts = [row["curve"]["loss_real"][-1] / row["curve"]["M"][-1] for row in rows]
     at_stops = [np.interp(row["stops"]["step"], row["curve"]["step"], row["curve"]["M"]) for row in rows]
-    ranks = [spearmanr(coverage(row), one)[0] for row, one in zip(rows, at_stops, strict=True)]
+    ranks = [rank_correlation(coverage(row), one) for row, one in zip(rows, at_stops, strict=True)]
     ahead = np.array([(collapsed_at(row) or np.nan) - falls_at(row) for row in rows])
     found = {
         "$M$ over its lowest so far, at most": f"{max(rises):.3f}",
@@ -146,7 +142,7 @@ def first_alarm(row: Row, name: str = "monitor", since: int = 0) -> int | None:
 
 def losses(groups: Mapping[str, Sequence[Row]]) -> Columns:
     """Return how many runs on photographs were ever well, were lost and blew up."""
-    return table(
+    return columns(
         [
             {
                 "runs": f"{name}, {model}",
@@ -180,7 +176,7 @@ def blow_ups(rows: Sequence[Row]) -> Columns:
                 **{f"{name}, steps later": None if step is None else step - at for name, step in alarms.items()},
             }
         )
-    return table(lines)
+    return columns(lines)
 
 
 def ringing(rows: Sequence[Row], detector: Detector) -> float:
@@ -204,7 +200,7 @@ def judge(sets: Mapping[str, Sequence[Row]]) -> dict[tuple[str, str], tuple[Scor
 
 def detected(scores: Mapping[tuple[str, str], tuple[Score, float]]) -> Columns:
     """Return a line for each detector on each set of runs."""
-    return table(
+    return columns(
         [
             {
                 "runs": data,
@@ -236,7 +232,7 @@ def mistakes(groups: Mapping[str, Sequence[Row]]) -> Columns:
                         "at the end": cells[-1],
                     }
                 )
-    return table(lines)
+    return columns(lines)
 
 
 def saved(row: Row) -> bool:
@@ -253,7 +249,7 @@ def distance(row: Row) -> float:
 
 def rescues(kinds: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> Columns:
     """Return how runs with rollback did beside those without, by kind; of the distances all."""
-    return table(
+    return columns(
         [
             {
                 "runs": name,

@@ -10,7 +10,7 @@ from torch import Tensor
 from studies.claims import Claim, Verdict
 from studies.inversions import load_inversions, load_left
 from studies.statistics import interval
-from studies.tables import within
+from studies.tables import told, within
 from studies.workers import Row
 
 Runs = Mapping[tuple[str, str], Sequence[Row]]  # by data and model, a row a seed
@@ -43,11 +43,6 @@ def each(rows: Sequence[Row], *path: str) -> list[Any]:
     return found
 
 
-def told(values: Sequence[float], spec: str = ".3f") -> str:
-    """Return the mean over seeds with its interval."""
-    return within(*interval(values), spec)
-
-
 def apart(values: Sequence[float], others: Sequence[float]) -> list[float]:
     """Return the differences, seed by seed."""
     return [a - b for a, b in zip(values, others, strict=True)]
@@ -64,7 +59,7 @@ def errors(runs: Runs) -> Columns:
 
     def end(data: str, model: str, way: str) -> str:
         found = each(runs[data, model], "errors", way)
-        return told([value if isinstance(value, float) else value["error"][-1] for value in found])
+        return told([value if isinstance(value, float) else value["error"][-1] for value in found], ".3f")
 
     lines = [
         (data, label, *(end(data, model, way) for model in MODELS)) for data in NAMES for label, way in ways.items()
@@ -158,7 +153,7 @@ def evenness(runs: Runs) -> Columns:
 def nearness(runs: Runs) -> Columns:
     """Return how far walks are from the nearest face that can be drawn, on rendered faces."""
     names = ("nearest_middle", "nearest_ends")
-    lines = [(walk, *(told(walked(runs, "faces", walk, name)) for name in names)) for walk in WALKS]
+    lines = [(walk, *(told(walked(runs, "faces", walk, name), ".3f") for name in names)) for walk in WALKS]
     return _table(("walk", "nearest face, half-way", "nearest face, ends"), lines)
 
 
@@ -210,7 +205,7 @@ def scores(runs: Runs) -> dict[str, dict[str, tuple[list[float], list[float]]]]:
 def score_table(runs: Runs) -> Columns:
     """Return the scores of single dimensions, and by how much they are above those of random directions."""
     pairs = [(title, model, pair) for title, models in scores(runs).items() for model, pair in models.items()]
-    lines = [(title, model, told(pair[0]), told(apart(*pair))) for title, model, pair in pairs]
+    lines = [(title, model, told(pair[0], ".3f"), told(apart(*pair), ".3f")) for title, model, pair in pairs]
     return _table(("score", "model", "single dimensions", "more than random directions"), lines)
 
 
@@ -221,7 +216,8 @@ def sweeps(runs: Runs) -> Columns:
     names |= {f"nearest face, one number at {v}": (f"nearest, {v}",) for v in (1, 3, 5)}
     names |= {"nearest face, as drawn": ("nearest, 0",)}
     found = [each(runs["faces", model], "sweeps") for model in MODELS]
-    return _table(("sweeps", *MODELS), [(name, *(told(each(r, *path)) for r in found)) for name, path in names.items()])
+    lines = [(name, *(told(each(one, *path), ".3f") for one in found)) for name, path in names.items()]
+    return _table(("sweeps", *MODELS), lines)
 
 
 def added(runs: Runs) -> Columns:
@@ -246,7 +242,7 @@ def against_ali(runs: Runs) -> Columns:
     return {
         "pictures": [data for data, _ in runs],
         "model": [model for _, model in runs],
-        "error of one shot": [told(each(rows, "errors", "one_shot_many")) for rows in runs.values()],
+        "error of one shot": [told(each(rows, "errors", "one_shot_many"), ".3f") for rows in runs.values()],
         "of the mean picture": [each(rows, "errors", "mean")[0] for rows in runs.values()],  # whatever the seed
         "samples' pixel std": [told(each(rows, "sample_std"), ".2f") for rows in runs.values()],
     }

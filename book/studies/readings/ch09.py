@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
-from scipy.stats import binomtest, spearmanr
+from scipy.stats import binomtest
 
 from studies.claims import Claim, Verdict
 from studies.comparison import EVERYWHERE, PUBLISHED
-from studies.statistics import interval
+from studies.statistics import interval, rank_correlation
 from studies.tables import within
 from studies.toy.methods import METHODS
 from studies.toy.mixtures import PROBLEMS, SAMPLES, Mixture, score, wasserstein
@@ -90,7 +90,7 @@ def rank_over_settings(rows: Iterable[Row]) -> tuple[int, float]:
     """Return how many settings runs have, and the rank correlation of k and the least p / p_g over their means."""
     groups = [of for _, of in by_setting(rows)]
     ks, ratios = ([sum(row[name] for row in of) / len(of) for of in groups] for name in ("k", "density_ratio"))
-    return len(groups), float(spearmanr(ks, ratios)[0])  # pyright: ignore[reportArgumentType]
+    return len(groups), rank_correlation(ks, ratios)
 
 
 def longer_search(lines: Iterable[Row]) -> dict[str, list[str]]:
