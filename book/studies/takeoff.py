@@ -121,14 +121,20 @@ def predicted_grain(prediction: Prediction, gamma: float) -> float:
 
 
 def agreement(rows: Sequence[Row], prediction: Prediction) -> BesideNull:
-    """Return the share of runs that took off exactly where a prediction leaves room; the null is the best constant."""
+    """Return the share of runs that took off exactly where a prediction leaves room.
+
+    The null is the best that the runs allow of one least grain, or one least gamma, known afterwards.
+    """
     by_seed: dict[int, list[bool]] = {}
     took = [took_off(row["final"]) for row in rows]
     for row, outcome in zip(rows, took, strict=True):
         room = row["setting"]["gamma"] >= prediction(row["setting"]["grain"])
         by_seed.setdefault(row["seed"], []).append(room == outcome)
-    share = sum(took) / len(took)
-    null = max(share, 1 - share)
+    null = max(
+        float(np.mean([(row["setting"][name] >= least) == outcome for row, outcome in zip(rows, took, strict=True)]))
+        for name in ("grain", "gamma")
+        for least in (*{row["setting"][name] for row in rows}, np.inf)
+    )
     mean, low, high = interval([sum(found) / len(found) for found in by_seed.values()])
     return BesideNull(mean, max(low, 0.0), min(high, 1.0), null, null, null, len(by_seed))
 

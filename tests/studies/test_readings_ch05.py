@@ -53,8 +53,8 @@ def test_affinities_stand_beside_those_of_shuffled_losses(runs: list[dict]):
 
 def test_runs_that_took_off_are_counted_and_settings_without_runs_left_out(runs: list[dict]):
     table = ch05.held(runs, {"plain": ch05.PLAIN, "grain": ch05.GRAINY, "none": {"gamma": 3.0}})
-    assert table["runs"] == ["plain", "grain"]
-    assert table["took off"] == ["0 of 3", "3 of 3"]
+    assert table["runs"] == ["plain", "grain", ch05.UNTRAINED]
+    assert table["took off"] == ["0 of 3", "3 of 3", "0 of 5"]
 
 
 def test_each_setting_of_a_group_has_a_line(runs: list[dict]):

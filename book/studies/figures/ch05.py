@@ -30,7 +30,7 @@ LINES: dict[str, Any] = {  # of the predictions
     "squares": {"linestyle": "-", "color": COLOURS["BEGAN-CS"]},
     "folded": {"linestyle": "-.", "color": COLOURS["VEEGAN"]},
     "denoiser": {"linestyle": "-", "color": COLOURS["real"]},
-    "copies": {"linestyle": "--", "color": "#444444"},
+    "copies": {"linestyle": "--", "color": COLOURS["EBGAN"]},
 }
 
 
@@ -43,7 +43,15 @@ def show_map(rows: Sequence[Row]) -> Figure:
     for gamma, grain, count, runs in takeoff.cells(rows):
         axes.plot(grain, gamma, "o", markersize=13, color="white", markeredgecolor="#777777")
         axes.plot(grain, gamma, "o", markersize=13 * (count / runs) ** 0.5, color=COLOURS["BEGAN"])
-        axes.annotate(f"{count}/{runs}", (grain, gamma), xytext=(10, -3), textcoords="offset points", fontsize=8)
+        axes.annotate(
+            f"{count}/{runs}",
+            (grain, gamma),
+            xytext=(10, -3),
+            textcoords="offset points",
+            fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+            zorder=3,  # above the lines
+        )
     fine = np.linspace(0, max(row["setting"]["grain"] for row in rows), 61)
     for name, prediction in takeoff.predictions(takeoff.load("room", data="faces")).items():
         axes.plot(fine, [prediction(grain) for grain in fine], **LINES[name], label=name)
@@ -74,7 +82,7 @@ def show_shares(panels: Mapping[str, Sequence[Row]]) -> Figure:
         axes.set(
             title=f"{title}\n{found.mean:.2f}, shuffled {found.null:.2f}", xlabel="$\\mathcal{L}(x)$ over its mean"
         )
-    grid[0, 0].set(ylabel="share of samples over real share", ylim=(0, 4))
+    grid[0, 0].set(ylabel="share of samples over real share", ylim=(0, None))
     return figure
 
 
@@ -126,7 +134,7 @@ def show_search(found: Mapping[str, Sequence[Best]], real: float) -> Figure:
         axes.fill_between(n, low, high, color=COLOURS[name], alpha=0.12, linewidth=0)
         axes.set_xticks(n)
     axes.axhline(real, color=COLOURS["real"], linestyle=":", label="real")
-    axes.set(xlabel="settings tried", ylabel="Frechet distance, reader", yscale="log")
+    axes.set(xlabel="settings tried", ylabel="Fréchet distance, reader", yscale="log")
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 

@@ -20,6 +20,7 @@ FACES, PHOTOGRAPHS = "rendered faces", "photographs (UTKFace, 12 000 adults)"
 PLAIN = {"grain": 0.0, "gamma": 0.8}  # two settings that differ in grain alone
 GRAINY = {"grain": 0.15, "gamma": 0.8}
 DEFAULT = {"grain": 0.0, "gamma": 1.0}
+UNTRAINED = "an untrained $G$"
 WORDS = {"gamma": "$\\gamma$", "lambda_k": "$\\lambda$", "k_0": "$k_0$", "both": "on both", "alpha": "$\\alpha$"}
 WAYS = {  # of holding D, by a setting of the study
     "$k$, $\\gamma = 1$": {"grain": 0.0, "gamma": 1.0},
@@ -127,17 +128,17 @@ def predicted(rows: Sequence[Row]) -> Columns:
             columns[f"$\\sigma^*$ at {gamma:g}"].append(f"{takeoff.predicted_grain(prediction, gamma):.2f}")
     columns[""].append("measured")
     null = takeoff.agreement(rows, lambda _: 0).null
-    columns["right in"].append(f"always the same answer: {null:.0%}")
+    columns["right in"].append(f"best rule on one alone: {null:.0%}")
     for gamma, one in critical.items():
         columns[f"$\\sigma^*$ at {gamma:g}"].append(within(one.mean, one.low, one.high))
     return columns
 
 
 def held(rows: Sequence[Row], settings: Mapping[str, Mapping[str, float]]) -> Columns:
-    """Return measures of the ends of runs by setting, with the share that took off."""
+    """Return measures of the ends of runs by setting, with the share that took off, and of an untrained G."""
     columns: Columns = {"runs": [], "took off": [], "cells": [], "spread": [], "Fréchet": []}
-    for title, setting in settings.items():
-        some = takeoff.one_setting(rows, **setting)
+    for title, setting in {**settings, UNTRAINED: {}}.items():
+        some = takeoff.load("null", model="untrained") if title == UNTRAINED else takeoff.one_setting(rows, **setting)
         if not some:
             continue
         measures = [told(ends(some, name)) for name in ("cells", "spread", "reader_frechet")]
@@ -179,6 +180,28 @@ def varied(rows: Sequence[Row]) -> Columns:
             told([row["final"]["fake"] / row["final"]["clean"] for row in some]) for some in groups.values()
         ],
     }
+
+
+def launched() -> Columns:
+    """Return what runs without grain were after 400 steps: as they are in the map, and with one thing changed."""
+    columns: Columns = {"runs": [], "took off": [], "cells": [], "spread": []}
+    groups: dict[str, list[Row]] = {}
+    for gamma in (0.5, 1.0):
+        groups[f"$\\gamma$ {gamma:g}"] = takeoff.one_setting(takeoff.load("map"), grain=0.0, gamma=gamma)
+        for row in takeoff.load("launch"):
+            changes = {name: value for name, value in row["setting"].items() if name not in ("grain", "gamma")}
+            if row["setting"]["gamma"] == gamma:
+                words = ", ".join(f"{WORDS.get(name, name)} {value:g}" for name, value in changes.items())
+                groups.setdefault(f"$\\gamma$ {gamma:g}, {words}", []).append(row)
+    for title, rows in groups.items():
+        at = [row["readings"]["step"].index(400) for row in rows]
+        ended = rows[0]["steps"] == 400  # those of the map went on
+        took = f"{sum(takeoff.took_off(row['final']) for row in rows)} of {len(rows)}" if ended else ""
+        for column, value in zip(columns.values(), (title, took), strict=False):
+            column.append(value)
+        for name in ("cells", "spread"):
+            columns[name].append(told([row["readings"][name][i] for row, i in zip(rows, at, strict=True)]))
+    return columns
 
 
 def all_ways() -> list[Row]:
@@ -240,6 +263,16 @@ def _by_gamma(rows: Sequence[Row]) -> dict[float, list[Row]]:
     return groups
 
 
+def returned(names: Mapping[str, str]) -> Columns:
+    """Return what measures were once a fork had come back, over what they were before it, by where it had been."""
+    columns: Columns = {"back from": []}
+    for name, title in names.items():
+        found = forks.returns(forks.load("trunk"), forks.load("back"), name)
+        columns["back from"] = [f"$\\gamma = {one.gamma:g}$" for one in found]
+        columns[f"{title} / before"] = [within(one.mean, one.low, one.high) for one in found]
+    return columns
+
+
 def standing(data: str, names: Mapping[str, str]) -> Columns:
     """Return the ends of the best of each method, of BEGAN as it was and above 1, and of what can't draw."""
     found = rivals.standings(data)
@@ -279,7 +312,14 @@ def claims() -> list[Claim]:
     unit = "minus the rank correlation of L(x) and share, by value of an attribute, without grain"
     found = [
         _line("G1", "G draws what D finds easy", turned, unit, FACES, EASY),
-        _line("G2", "a run takes off where gamma >= s / (s + t)", right, "share of runs foretold", FACES, GRAIN),
+        _line(
+            "G2",
+            "a run takes off where gamma >= s / (s + t)",
+            right,
+            "share of runs foretold by the denoiser's ratio",
+            FACES,
+            GRAIN,
+        ),
     ]
     margins = "k buys more than a margin of L(x)"
     for claim, paper, less, more, section in (
@@ -304,7 +344,8 @@ def claims() -> list[Claim]:
     for data, name, where in (("faces", "reader_frechet", FACES), ("photographs", "pixel_frechet", PHOTOGRAPHS)):
         best = rivals.standings(data)
         gain = rivals.gain(best["BEGAN"], best["EBGAN"], name)
-        unit = f"{name.replace('_', ' ').replace('frechet', 'Frechet distance')}: EBGAN's minus BEGAN's"
+        ran = ", whose ratio ran away" if data == "photographs" else ""
+        unit = f"{name.replace('_', ' ').replace('frechet', 'Frechet distance')}: EBGAN's minus BEGAN's{ran}"
         found.append(_line("B7", "BEGAN beats EBGAN", gain, unit, where, SECRET))
     return found
 
