@@ -1,32 +1,53 @@
-"""The models that chapters load: what each was trained with, and how it is made again."""
+"""The models that chapters load: what each was trained with, how far it came, and how it is made again."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 from began.checkpoints import CHECKPOINT, load_checkpoint
 from began.cli.train import finish, open_trainer
 from began.config import TrainConfig
 from began.errors import BeganError
-from began.measure.reader import ReaderConfig, save_reader, train_reader
-from began.runs.artifacts import Options
+from began.files import atomic_write
+from began.images.faces import rendered_faces
+from began.images.pixels import to_pixels, to_unit
+from began.measure.distances import attribute_diversity, curve_metrics, sharpness
+from began.measure.reader import Reader, ReaderConfig, load_reader, save_reader, train_reader
+from began.networks import Decoder
+from began.passes import Began
+from began.runs.artifacts import Options, artifacts_folder
+from began.runs.results import generate
+from began.step import streams
+from began.training import Trainer
+
+SEEN = 2000  # samples that are read, and held-out faces beside them
+FILM = "film.safetensors"
+STEPS = (0, 100, 250, 500, 750, 1000, 1500, 2500, 4000, 6000, 8000, 12_000)  # at which G is kept
 
 _FACES: dict[str, Any] = {
-    "size": 32,
-    "n": 24,
     "count": 20_000,
-    "steps": 10_000,
+    "gamma": 0.8,
+    "grain": 0.12,
+    "lambda_k": 0.03,
     "lr": 5e-4,
+    "lr_patience": 2000,
     "ema": 0.999,
+    "steps": 12_000,
     "sample_every": 1000,
+    "precision": "bfloat16",
 }
+_SIZES: dict[int, dict[str, Any]] = {32: {"size": 32, "n": 24}, 64: {"size": 64, "n": 32}}
 RECIPES = {
-    # at BEGAN-CS's gamma and lambda, BEGAN draws one face only (LOG.md)
-    "faces32-began": TrainConfig.preset("began", gamma=1.0, lambda_k=0.03, lr_patience=4000, **_FACES),
-    "faces32-began-cs": TrainConfig.preset("began_cs", gamma=0.9, lambda_k=0.01, **_FACES),
+    f"faces{size}-{preset.replace('_', '-')}": TrainConfig.preset(preset, **{**_FACES, **own})
+    for size, own in _SIZES.items()
+    for preset in ("began", "began_cs")
 }
+READERS = {16: ReaderConfig(), 32: ReaderConfig(size=32), 64: ReaderConfig(size=64, n=16, batch=64)}
 
 
 def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
@@ -36,18 +57,76 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
     config = RECIPES[out.name]
     if not _can_go_on(work / CHECKPOINT, config):
         shutil.rmtree(work, ignore_errors=True)
-    finish(open_trainer(config, device, work), out, f"began artifacts {out.name}", half=True)
+    trainer = open_trainer(config, device, work)
+    for step in [step for step in STEPS if trainer.step <= step <= config.steps]:
+        trainer.fit(step)
+        _keep(trainer, work / "film" / f"{step:06d}.safetensors")
+    finish(trainer, out, f"began artifacts {out.name}", half=True)
+    frames = {path.stem: load_file(path) for path in sorted((work / "film").iterdir())}
+    with atomic_write(out / FILM) as temporary:
+        save_file({f"{step}.{key}": value for step, one in frames.items() for key, value in one.items()}, temporary)
+    record = json.loads((out / "run.json").read_text())
+    record["metrics"] |= coverage(trainer.sampler, config)
+    record["untrained"] = coverage(untrained(config), config)
+    with atomic_write(out / "run.json") as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
+    shutil.rmtree(work)
+
+
+def _keep(trainer: Trainer, path: Path) -> None:
+    """Write G as it is, in float16; it may be that of a call which was killed before it could."""
+    weights = trainer.model.generator.state_dict()
+    with atomic_write(path) as temporary:
+        save_file({key: value.half().contiguous() for key, value in weights.items()}, temporary)
+
+
+def untrained(config: TrainConfig) -> Decoder:
+    """Return the G that a run begins with."""
+    return Began(config, torch.Generator().manual_seed(streams(config.seed)[0])).generator
+
+
+def coverage(generator: nn.Module, config: TrainConfig) -> dict[str, float]:
+    """Measure `SEEN` samples of a model of rendered faces against as many held-out faces, by the reader of their size.
+
+    cells, entropy and spread as `attribute_diversity`; frechet on the reader's features; sharpness over the faces'.
+    """
+    z = torch.rand(SEEN, config.n_z, generator=torch.Generator().manual_seed(config.seed + 2)) * 2 - 1
+    return measured(to_pixels(generate(generator, z)), load_reader(config.size))
+
+
+def measured(samples: torch.Tensor, reader: Reader) -> dict[str, float]:
+    """Return the measures of `coverage` of uint8 samples `(N, 3, size, size)`."""
+    faces = rendered_faces(SEEN, reader.config.size, seed=1)
+    return {
+        **attribute_diversity(reader.read(samples).attributes, reader.read(faces).attributes, reader),
+        "frechet": curve_metrics(samples, faces, reader)["reader_frechet"],
+        "sharpness": sharpness(to_unit(samples)) / sharpness(to_unit(faces)),
+    }
+
+
+def film(name: str) -> dict[int, Decoder]:
+    """Return the generators that a run of `RECIPES` left on its way, by their step."""
+    frames: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in load_file(artifacts_folder() / name / FILM).items():
+        step, _, rest = key.partition(".")
+        frames.setdefault(int(step), {})[rest] = value.float()
+    generators = {}
+    for step, weights in sorted(frames.items()):
+        generators[step] = Began(RECIPES[name]).generator.eval()
+        generators[step].load_state_dict(weights)
+    return generators
 
 
 def make_reader(out: Path, work: Path, device: torch.device, options: Options) -> None:
-    """Train the reader of attributes."""
-    save_reader(train_reader(options.applied(ReaderConfig())), out)
+    """Train the readers of attributes, of pictures of each size that the book has, or of another scale."""
+    for config in READERS.values() if not options.scale else [options.applied(ReaderConfig())]:
+        save_reader(train_reader(config), out)
 
 
 def _can_go_on(checkpoint: Path, config: TrainConfig) -> bool:
-    """Whether a checkpoint is of this config, whatever precision the run settled on, and not at its end."""
+    """Whether a checkpoint is of this config, whatever its length and the precision it settled on, and not past its end."""
     if not checkpoint.exists():
         return False
     state = load_checkpoint(checkpoint)
-    run = TrainConfig.from_dict({**state["config"], "precision": config.precision})
-    return run == config and state["step"] < config.steps
+    run = TrainConfig.from_dict({**state["config"], "precision": config.precision, "steps": config.steps})
+    return run == config and state["step"] <= config.steps
