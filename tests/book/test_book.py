@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -12,6 +13,9 @@ import pytest
 import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from studies.claims import STATED, load_claims
+from studies.readings.ch11 import verdicts
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "book").glob("[0-9]*.ipynb"))
@@ -141,6 +145,14 @@ def test_contents_list_every_chapter_once_and_in_order():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     files = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
     assert [file for file in files if (ROOT / f"{file}.ipynb").exists()] == [f"book/{path.stem}" for path in CHAPTERS]
+
+
+@pytest.mark.parametrize("page", ["README.md", "book/intro.md"])
+def test_pages_that_count_verdicts_are_not_stale(page: str):
+    counts = Counter(verdicts(load_claims()).values())
+    kinds = ("differs", "not reproduced", "open")
+    said = [f"reproduced {counts['reproduced']} of {len(STATED)}", *(f"{kind} {counts[kind]}" for kind in kinds)]
+    assert ", ".join(said) in " ".join((ROOT / page).read_text().replace("*", "").split())
 
 
 def test_cells_ran_in_order_without_errors_or_warnings(chapter: NotebookNode):
