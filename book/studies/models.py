@@ -27,25 +27,26 @@ from began.training import Trainer
 
 SEEN = 2000  # samples that are read, and held-out faces beside them
 FILM = "film.safetensors"
-STEPS = (0, 100, 250, 500, 750, 1000, 1500, 2500, 4000, 6000, 8000, 12_000)  # at which G is kept
+STEPS = (0, 100, 250, 500, 750, 1000, 1500, 2500, 4000, 6000, 8000, 10_000)  # at which G is kept
 
 _FACES: dict[str, Any] = {
     "count": 20_000,
-    "gamma": 0.8,
-    "grain": 0.12,
+    "gamma": 1.0,
     "lambda_k": 0.03,
+    "carry_steps": 4000,
     "lr": 5e-4,
     "lr_patience": 2000,
     "ema": 0.999,
-    "steps": 12_000,
+    "steps": 10_000,
     "sample_every": 1000,
     "precision": "bfloat16",
 }
 _SIZES: dict[int, dict[str, Any]] = {32: {"size": 32, "n": 24}, 64: {"size": 64, "n": 32}}
+_GRAIN = {"began": 0.1, "began_cs": 0.15}
 RECIPES = {
-    f"faces{size}-{preset.replace('_', '-')}": TrainConfig.preset(preset, **{**_FACES, **own})
+    f"faces{size}-{preset.replace('_', '-')}": TrainConfig.preset(preset, **{**_FACES, **own, "grain": grain})
     for size, own in _SIZES.items()
-    for preset in ("began", "began_cs")
+    for preset, grain in _GRAIN.items()
 }
 READERS = {16: ReaderConfig(), 32: ReaderConfig(size=32), 64: ReaderConfig(size=64, n=16, batch=64)}
 
@@ -124,7 +125,7 @@ def make_reader(out: Path, work: Path, device: torch.device, options: Options) -
 
 
 def _can_go_on(checkpoint: Path, config: TrainConfig) -> bool:
-    """Whether a checkpoint is of this config, whatever its length and the precision it settled on, and not past its end."""
+    """Whether a checkpoint is of this config, whatever its precision and length, and not past its end."""
     if not checkpoint.exists():
         return False
     state = load_checkpoint(checkpoint)

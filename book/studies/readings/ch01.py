@@ -1,86 +1,105 @@
-"""What chapter 1 reads from its runs: the columns of its tables."""
+"""What chapter 1 reads from its runs and from stored ones: the columns of its tables."""
 
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch import Tensor
 
-from began import Run
+from began import Run, TrainConfig
+from began.passes import Began
 from began.step import Record
+from studies import takeoff
+from studies.claims import Claim, load_claims, overall
 from studies.tables import over_seeds
 
-LAST = 50  # steps over which the end of a run is averaged
+LAST = 100  # steps over which the end of a part of a run is averaged
 REAL, FAKE = r"$\mathcal{L}(x)$", r"$\mathcal{L}(G(z))$"
 STEP = [REAL, FAKE, r"$\mathcal{L}_D$", "next $k$", "$M$"]  # what a step computes
+GRAIN = 0.15  # of the stored runs at several gammas
+TOLD = {"cells": "cells reached", "entropy": "entropy", "spread": "spread", "sharpness": "sharpness"}
 
 
-def last_ratio(history: Record) -> float:
-    """Return L(G(z)) over L(x) at the end of a run, each averaged first."""
-    return (history.loss_fake[-LAST:].mean() / history.loss_real[-LAST:].mean()).item()
-
-
-def last_share(history: Record) -> float:
-    """Return M at the end of a run over M at its first step."""
-    return (history.M[-LAST:].mean() / history.M[0]).item()
-
-
-def ends(history: Record) -> dict[str, list]:
-    """Return the losses, their ratio, k and M of a run at its first step and at its end."""
-    measures = {
-        REAL: history.loss_real,
-        FAKE: history.loss_fake,
-        "their ratio": history.loss_fake / history.loss_real,
-        "$k$": history.k,
-        "$M$": history.M,
-    }
-    return {
-        "": list(measures),
-        "first step": [values[0].item() for values in measures.values()],
-        f"mean of the last {LAST}": [values[-LAST:].mean().item() for values in measures.values()],
-    }
-
-
-def by_gamma(histories: Mapping[float, Sequence[Record]], spreads: Mapping[float, Sequence[float]]) -> dict[str, list]:
-    """Return by gamma what runs ended with: median [least, greatest] over their seeds."""
-    rows = histories.values()
-    return {
-        r"$\gamma$": list(histories),
-        f"last {FAKE} / {REAL}": [over_seeds(torch.tensor([last_ratio(run) for run in runs])) for runs in rows],
-        "last $k$": [over_seeds(torch.tensor([run.k[-1].item() for run in runs]), ".3f") for runs in rows],
-        "last $M$ / first": [over_seeds(torch.tensor([last_share(run) for run in runs])) for runs in rows],
-        "pixel std over samples": [over_seeds(torch.tensor(spreads[gamma])) for gamma in histories],
-    }
-
-
-def artifacts(runs: Mapping[str, Run]) -> dict[str, list]:
-    """Return, a column a run, with which settings stored runs were trained and what came out."""
-    columns: dict[str, list] = {"": ["$\\gamma$", "$\\lambda$", "seed", "steps", "minutes on a CPU core"]}
-    columns[""] += ["last ratio", "last $k$", "last $M$", "pixel std over samples", "pixel std over faces", "made"]
-    for name, run in runs.items():
-        record, metrics = run.record, run.record["metrics"]
-        settings = [run.config.gamma, run.config.lambda_k, run.config.seed, record["steps"]]
-        columns[name] = [f"{value:g}" for value in (*settings, round(record["seconds"] / 60))]
-        columns[name] += [f"{metrics['ratio']:.2f}", f"{metrics['k']:.3f}", f"{metrics['M']:.3f}"]
-        columns[name] += [f"{metrics[spread]:.2f}" for spread in ("sample_std", "picture_std")]
-        columns[name].append(f"{record['date']}, commit `{record['commit'][:7]}`")
+def parts(run: Record, spread: Tensor, change: int) -> dict[str, list]:
+    """Return what a run, and its samples' spread, were like at its first step, before step `change`, and at its end."""
+    columns: dict[str, list] = {"": [REAL, FAKE, "their ratio", "$k$", "$M$", "spread of the samples"]}
+    ends = {"first step": slice(0, 1), f"step {change}": slice(change - LAST, change), "end": slice(-LAST, None)}
+    for title, when in ends.items():
+        mean = Record(*(column[when].mean().item() for column in run))
+        ratio = mean.loss_fake / mean.loss_real
+        columns[title] = [mean.loss_real, mean.loss_fake, ratio, mean.k, mean.M, spread[when][-1].item()]
     return columns
 
 
-def beside(histories: Mapping[float, Sequence[Record]], spreads: Mapping[float, Sequence[float]]) -> dict[str, list]:
-    """Return what these runs have to say about three statements of the paper, and how far that goes."""
-    every = [(gamma, run) for gamma, runs in histories.items() for run in runs]
-    near = sum(abs(last_ratio(run) / gamma - 1) < 0.5 for gamma, run in every)
-    ordered = [torch.tensor(spreads[gamma]).median().item() for gamma in sorted(spreads)]
-    falls = sum(last_share(run) < 0.5 for _, run in every)
+def artifacts(runs: Mapping[str, Run]) -> dict[str, list]:
+    """Return, a column a run, with which settings stored runs were trained and what came out; and of an untrained G."""
+    first = ["$\\gamma$", "grain", "$\\lambda$", "steps", "minutes", "last ratio", "last $k$"]
+    columns: dict[str, list] = {"": [*first, *TOLD.values()]}
+    for name, run in runs.items():
+        config, record, metrics = run.config, run.record, run.record["metrics"]
+        settings = [config.gamma, config.grain, config.lambda_k, record["steps"], round(record["seconds"] / 60)]
+        columns[name] = [f"{value:g}" for value in settings] + [f"{metrics['ratio']:.2f}", f"{metrics['k']:.3f}"]
+        columns[name] += [f"{metrics[name]:.2f}" for name in TOLD]
+    untrained = next(iter(runs.values())).record["untrained"]
+    columns["untrained"] = [""] * len(first) + [f"{untrained[name]:.2f}" for name in TOLD]
+    return columns
+
+
+def cells_by_gamma() -> dict[float, list[float]]:
+    """Return the share of cells that samples reach, of five stored runs at each gamma with the same grain."""
+    rows = [row for row in takeoff.load("map") if row["setting"]["grain"] == GRAIN]
+    gammas = sorted({row["setting"]["gamma"] for row in rows})
+    return {g: [row["final"]["cells"] for row in rows if row["setting"]["gamma"] == g] for g in gammas}
+
+
+def untrained_cells() -> list[float]:
+    """Return the same of generators that nobody trained."""
+    return [row["final"]["cells"] for row in takeoff.load("null") if row["model"] == "untrained"]
+
+
+def dial(cells: Mapping[float, Sequence[float]], null: Sequence[float]) -> dict[str, list]:
+    """Return the numbers of that figure: median [least, greatest] over seeds."""
+    groups = [*cells.values(), null]
     return {
-        "claim": [
-            rf"the controller holds {FAKE} / {REAL} at $\gamma$",
-            r"lower $\gamma$, less diversity",
-            "no turns, no batch normalisation",
-        ],
-        "here": [
-            rf"{near} of {len(every)} runs end within half of $\gamma$",
-            "median pixel std " + ", ".join(f"{value:.2f}" for value in ordered),
-            f"$M$ falls to less than half in {falls} of {len(every)}",
-        ],
-        "verdict": ["reached; held, in chapter 4", "reproduced for the spread of pixels", "open: see below"],
+        r"$\gamma$": [*(f"{gamma:g}" for gamma in cells), "untrained $G$"],
+        "cells reached": [over_seeds(torch.tensor(values)) for values in groups],
+    }
+
+
+def levels(config: TrainConfig) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return resolution and filters at each level of a config's encoder, and of its decoder, in order."""
+    with torch.device("meta"):
+        D = Began(config).discriminator
+    filters = [[layer.conv.out_channels for layer in part.seconds] for part in (D.encode, D.decode)]
+    resolutions = [config.size // 2**place for place in range(len(filters[0]))]
+    return list(zip(resolutions, filters[0], strict=True)), list(zip(resolutions[::-1], filters[1], strict=True))
+
+
+def sizes(configs: Sequence[TrainConfig]) -> dict[str, list]:
+    """Return how many numbers G and D of some configs learn, in thousands."""
+    with torch.device("meta"):
+        models = [Began(config) for config in configs]
+    return {
+        "size": [config.size for config in configs],
+        "$n$": [config.n for config in configs],
+        "$G$, thousands": [_count(model.generator) for model in models],
+        "$D$, thousands": [_count(model.discriminator) for model in models],
+    }
+
+
+def _count(network: torch.nn.Module) -> float:
+    return sum(weights.numel() for weights in network.parameters()) / 1000
+
+
+def verdicts(claims: Mapping[str, str]) -> dict[str, list]:
+    """Return what became of some claims by their number, each in words here, and where in the book it is measured."""
+    lines: dict[str, list[Claim]] = {name: [] for name in claims}
+    chapters: dict[str, set[int]] = {name: set() for name in claims}
+    for chapter, claim in load_claims():
+        if claim.claim in lines:
+            lines[claim.claim].append(claim)
+            chapters[claim.claim].add(chapter)
+    return {
+        "claim": [f"{words} ({name})" for name, words in claims.items()],
+        "measured in chapter": [", ".join(map(str, sorted(chapters[name]))) for name in claims],
+        "verdict there": [overall(lines[name]) for name in claims],
     }
