@@ -112,8 +112,8 @@ def show_film(step: int, pictures: Tensor, runs: Mapping[str, tuple[Tensor, Reco
     """
     columns = 8
     faces = WIDTH * -(-len(pictures) // columns) / columns
-    figure = plt.figure(figsize=(WIDTH, faces + 1.5))
-    above, below = figure.subfigures(2, 1, height_ratios=[1.5, faces])
+    figure = plt.figure(figsize=(WIDTH, faces + 1.7))
+    above, below = figure.subfigures(2, 1, height_ratios=[1.7, faces])
     panels = above.subplots(1, 3)
     for name, (steps, history, gamma) in runs.items():
         line: dict[str, Any] = {"color": COLOURS[name], "marker": MARKERS[name], "markevery": 0.2, "markersize": 3}
@@ -121,9 +121,10 @@ def show_film(step: int, pictures: Tensor, runs: Mapping[str, tuple[Tensor, Reco
             axes.plot(steps, values, **line, label=name)
         panels[0].axhline(gamma, color=COLOURS[name], linestyle="--", linewidth=1)
     for axes, title in zip(panels, (RATIO, "$k$", "$M$"), strict=True):
-        axes.set(title=title, ylim=(0, None))
+        axes.set(title=title, xlabel="training step", ylim=(0, None))
         axes.axvline(step, color="black", linewidth=1)
         axes.tick_params(labelsize=7)
+    panels[1].legend(fontsize=7)
     show_images(pictures, columns=columns, axes=below.subplots())
     return figure
 

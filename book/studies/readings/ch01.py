@@ -67,8 +67,7 @@ def dial(cells: Mapping[float, Sequence[float]], null: Sequence[float]) -> dict[
 
 def levels(config: TrainConfig) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Return resolution and filters at each level of a config's encoder, and of its decoder, in order."""
-    with torch.device("meta"):
-        D = Began(config).discriminator
+    D = Began(config).discriminator
     filters = [[layer.conv.out_channels for layer in part.seconds] for part in (D.encode, D.decode)]
     resolutions = [config.size // 2**place for place in range(len(filters[0]))]
     return list(zip(resolutions, filters[0], strict=True)), list(zip(resolutions[::-1], filters[1], strict=True))
@@ -76,8 +75,7 @@ def levels(config: TrainConfig) -> tuple[list[tuple[int, int]], list[tuple[int, 
 
 def sizes(configs: Sequence[TrainConfig]) -> dict[str, list]:
     """Return how many numbers G and D of some configs learn, in thousands."""
-    with torch.device("meta"):
-        models = [Began(config) for config in configs]
+    models = [Began(config) for config in configs]
     return {
         "size": [config.size for config in configs],
         "$n$": [config.n for config in configs],
