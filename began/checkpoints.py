@@ -34,7 +34,7 @@ def load_checkpoint(path: Path) -> dict:
     if not isinstance(state, dict) or not state.keys() >= PARTS:
         raise BeganError(f"{path} is not a checkpoint of a training run{instead(path)}")
     with readable(path):
-        TrainConfig.from_dict(state["config"])
+        TrainConfig.from_record(state["config"])
     return state
 
 

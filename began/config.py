@@ -42,7 +42,7 @@ class TrainConfig:
     broken: Broken = option("stop", "what a picture that can't be read does")
     flip: bool = option(False, "mirror pictures at random")
     grain: float = option(
-        0.0, "standard deviation of white noise on real pictures, new in each step; pictures span -1 to 1", 0, 2
+        0.1, "standard deviation of white noise on real pictures, new in each step; pictures span -1 to 1", 0, 2
     )
     size: int = option(32, f"image height and width: {', '.join(map(str, SIZES))}", 16, 256)
     channels: int = option(3, "1 (grey) or 3 (colour)", 1, 3)
@@ -61,7 +61,7 @@ class TrainConfig:
     lr: float = option(5e-4, "Adam's learning rate at the start", 1e-12)
     beta1: float = option(0.5, "Adam's decay of the first moment", 0, 0.999999)
     lr_patience: int = option(2000, "halve lr when M, read every log_every steps, has stalled this long; 0 is never", 0)
-    ema: float = option(0.0, "decay of the moving average of G that is sampled; 0 is none", 0, 0.999999)
+    ema: float = option(0.995, "decay of the moving average of G that is sampled; 0 is none", 0, 0.999999)
     seed: int = option(0, "seed of weights, noise and the order of the pictures", 0, LAST_SEED)
     mode: Mode = option("fast", "fast: one pass serves both updates; reference: the equations word by word")
     precision: Precision = option("auto", "of the networks, as autocast does it; auto is the best that the device has")
@@ -103,6 +103,11 @@ class TrainConfig:
         return cls(**values)
 
     @classmethod
+    def from_record(cls, values: dict[str, Any]) -> Self:
+        """Make the config of a run from what it left, maybe before a field was there that has another default now."""
+        return cls.from_dict({**BEFORE, **values})
+
+    @classmethod
     def from_json(cls, text: str) -> Self:
         """Make a config from what `to_json` wrote; ValueError as in construction."""
         return cls.from_dict(json.loads(text))
@@ -126,6 +131,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "began": {},
     "began_cs": {"alpha": 0.1, "norm": "l2", "lr_patience": 0},
 }
+
+
+BEFORE: dict[str, Any] = {"grain": 0.0}  # of runs whose record does not name these fields
 
 
 def _check_type(name: str, value: Any, expected: Any) -> None:

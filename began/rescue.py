@@ -75,7 +75,7 @@ def remedied(config: TrainConfig) -> TrainConfig:
 def good_checkpoint(path: Path, config: TrainConfig, changeable: tuple[str, ...]) -> dict[str, Any]:
     """Load a good checkpoint of a run that goes on with `config`; ValueError where it is of another run."""
     state = load_checkpoint(path)
-    was = TrainConfig.from_dict(state["config"])
+    was = TrainConfig.from_record(state["config"])
     for name, value, other in was.differences(config, (*changeable, "alpha", "precision")):
         raise BeganError(f"{path} is of another run: its {name} is {value!r}, not {other!r}")
     return state

@@ -178,7 +178,7 @@ class State:
         config or the set of pictures differs.
         """
         state = load_checkpoint(path)
-        was = TrainConfig.from_dict(state["config"])
+        was = TrainConfig.from_record(state["config"])
         config = config or was
         if config.precision == "auto":
             config = replace(config, precision=was.precision)

@@ -110,7 +110,7 @@ def open_trainer(
 def _resumed(checkpoint: Path, changes: dict[str, Any]) -> TrainConfig:
     """Return a checkpoint's config with the changes given, of which `CHANGEABLE` are allowed."""
     state = load_checkpoint(checkpoint)
-    config = TrainConfig.from_dict(state["config"])
+    config = TrainConfig.from_record(state["config"])
     for name, value in changes.items():
         if name not in CHANGEABLE and value != getattr(config, name):
             raise click.UsageError(f"--resume keeps {name} = {getattr(config, name)!r}, got {value!r}; start anew")

@@ -99,7 +99,7 @@ def load(place: str | Path) -> Run:
         raise FileNotFoundError(f"{missing}, nor an artifact of that name (there are: {known})")
     with readable(folder / "run.json"):
         record = json.loads((folder / "run.json").read_text())
-        config = TrainConfig.from_dict(record["config"])
+        config = TrainConfig.from_record(record["config"])
     model = Began(config)
     for name in ("generator", "discriminator"):
         load_weights(getattr(model, name), folder / f"{name}.safetensors")
@@ -112,7 +112,7 @@ def load(place: str | Path) -> Run:
 
 def _stopped_run(path: Path) -> Run:
     state = load_checkpoint(path)
-    config, history = TrainConfig.from_dict(state["config"]), Record(*state["history"])
+    config, history = TrainConfig.from_record(state["config"]), Record(*state["history"])
     model = Began(config)
     try:
         model.load_state_dict(state["model"])

@@ -33,15 +33,16 @@ _FACES: dict[str, Any] = {
     "count": 20_000,
     "gamma": 1.0,
     "lambda_k": 0.03,
-    "carry_steps": 4000,
     "lr": 5e-4,
     "lr_patience": 2000,
     "ema": 0.999,
-    "steps": 10_000,
     "sample_every": 1000,
     "precision": "bfloat16",
 }
-_SIZES: dict[int, dict[str, Any]] = {32: {"size": 32, "n": 24}, 64: {"size": 64, "n": 32}}
+_SIZES: dict[int, dict[str, Any]] = {
+    32: {"size": 32, "n": 24, "steps": 6000},
+    64: {"size": 64, "n": 32, "steps": 10_000, "carry_steps": 4000},  # without residuals its samples stay alike
+}
 _GRAIN = {"began": 0.1, "began_cs": 0.15}
 RECIPES = {
     f"faces{size}-{preset.replace('_', '-')}": TrainConfig.preset(preset, **{**_FACES, **own, "grain": grain})
