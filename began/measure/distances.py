@@ -167,9 +167,13 @@ def curve_metrics(samples: Tensor, held_out: Tensor, reader: Reader | None = Non
         "pixel_frechet": _frechet(*_components(samples, held_out)),
     }
     if reader is not None:
-        features = _scaled(reader.read(samples).features, reader.read(held_out).features)
-        values["reader_frechet"] = _frechet(*features)
+        values["reader_frechet"] = scaled_frechet(reader.read(samples).features, reader.read(held_out).features)
     return values
+
+
+def scaled_frechet(samples: Tensor, real: Tensor) -> float:
+    """Return the Frechet distance of features `(N, d)` and `(M, d)` on `measure`'s scale: always the mean is at 1."""
+    return _frechet(*_scaled(samples, real))
 
 
 def _compare(name: str, samples: Tensor, real: Tensor) -> dict[str, float]:

@@ -16,7 +16,7 @@ from began.errors import BeganError
 from began.files import atomic_write
 from began.images.faces import rendered_faces
 from began.images.pixels import to_pixels, to_unit
-from began.measure.distances import attribute_diversity, curve_metrics, sharpness
+from began.measure.distances import attribute_diversity, scaled_frechet, sharpness
 from began.measure.reader import Reader, ReaderConfig, load_reader, save_reader, train_reader
 from began.networks import Decoder
 from began.passes import Began
@@ -64,7 +64,7 @@ def make(out: Path, work: Path, device: torch.device, options: Options) -> None:
         trainer.fit(step)
         _keep(trainer, work / "film" / f"{step:06d}.safetensors")
     finish(trainer, out, f"began artifacts {out.name}", half=True)
-    frames = {path.stem: load_file(path) for path in sorted((work / "film").iterdir())}
+    frames = {path.stem: load_file(path) for path in sorted((work / "film").glob("*"))}
     with atomic_write(out / FILM) as temporary:
         save_file({f"{step}.{key}": value for step, one in frames.items() for key, value in one.items()}, temporary)
     record = json.loads((out / "run.json").read_text())
@@ -99,9 +99,10 @@ def coverage(generator: nn.Module, config: TrainConfig) -> dict[str, float]:
 def measured(samples: torch.Tensor, reader: Reader) -> dict[str, float]:
     """Return the measures of `coverage` of uint8 samples `(N, 3, size, size)`."""
     faces = rendered_faces(SEEN, reader.config.size, seed=1)
+    fake, real = reader.read(samples), reader.read(faces)
     return {
-        **attribute_diversity(reader.read(samples).attributes, reader.read(faces).attributes, reader),
-        "frechet": curve_metrics(samples, faces, reader)["reader_frechet"],
+        **attribute_diversity(fake.attributes, real.attributes, reader),
+        "frechet": scaled_frechet(fake.features, real.features),
         "sharpness": sharpness(to_unit(samples)) / sharpness(to_unit(faces)),
     }
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,12 +20,12 @@ from PIL import Image
 from began.checkpoints import CHECKPOINT, load_checkpoint
 from began.cli import main
 from began.config import TrainConfig
-from began.runs.artifacts import Options, makers
+from began.runs.artifacts import Options, artifacts_folder, makers
 from began.runs.results import load
 from began.state import open_data
 from began.step import Update
 from began.training import Trainer
-from studies.models import RECIPES
+from studies import models
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[3] / "shared/faces/faces64.zip"
 SMALL = ["--size=16", "--n=4", "--n-z=8", "--count=32", "--batch=4", "--log-every=5", "--device=cpu"]
@@ -148,30 +149,39 @@ def test_a_run_is_neither_overwritten_nor_changed(tmp_path: Path):
 
 
 def test_artifacts_train_again_and_go_on_only_where_they_stopped(tmp_path: Path, monkeypatch):
+    shutil.copytree(artifacts_folder() / "attributes", tmp_path / "data/artifacts/attributes")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "data/artifacts").mkdir(parents=True)
+    monkeypatch.setattr(models, "STEPS", (0, 3, 5))
+    monkeypatch.setattr(models, "SEEN", 100)
     name = "faces32-began"
     config = TrainConfig(size=16, n=4, n_z=8, count=32, batch=4, log_every=5, steps=6)
-    monkeypatch.setitem(RECIPES, name, config)
-    old = tmp_path / "runs/artifacts" / name / "old"
-    for _ in range(2):  # the second time there is nothing to go on with: a new folder
+    work = tmp_path / "runs/artifacts" / name
+    for gamma in (1.0, 1.0, 0.3):  # no call goes on from a finished one
+        recipe = dataclasses.replace(config, gamma=gamma)
+        monkeypatch.setitem(models.RECIPES, name, recipe)
         result = began("artifacts", name, "--device", "cpu")
         assert result.exit_code == 0, result.output
-        assert load(name).config == dataclasses.replace(config, precision="float32")
-        assert not old.exists()
-        old.touch()
-    monkeypatch.setitem(RECIPES, name, dataclasses.replace(config, gamma=0.3))
-    assert began("artifacts", name, "--device", "cpu").exit_code == 0
-    assert load(name).config.gamma == 0.3
-    assert not old.exists()
+        run, film = load(name), models.film(name)
+        assert run.config == dataclasses.replace(recipe, precision="float32")
+        assert list(film) == [0, 3, 5]
+        assert not work.exists()
+    z = torch.rand(2, 8) * 2 - 1
+    torch.testing.assert_close(film[0](z), models.untrained(run.config)(z), rtol=0, atol=2e-3)
+    again = models.coverage(run.generator, run.config)  # of weights in float16
+    assert {key: run.record["metrics"][key] for key in again} == pytest.approx(again, rel=0.1)
+    assert run.record["untrained"]["frechet"] > 0
 
-    longer = dataclasses.replace(config, steps=9)
-    monkeypatch.setitem(RECIPES, name, longer)
-    Trainer(longer, open_data(longer), out=old.parent).fit(7)
-    old.touch()
+    other = dataclasses.replace(config, lr=1e-3)  # of another run
+    Trainer(other, open_data(other), out=work).fit(4)
+    longer = dataclasses.replace(config, gamma=0.3, steps=9)
+    monkeypatch.setitem(models.RECIPES, name, longer)
+    assert began("artifacts", name, "--device", "cpu").exit_code == 0
+    assert list(models.film(name)) == [0, 3, 5]
+
+    Trainer(recipe, open_data(recipe), out=work).fit(4)  # of the same, but shorter
     assert began("artifacts", name, "--device", "cpu").exit_code == 0
     assert load(name).record["steps"] == 9
-    assert old.exists()
+    assert list(models.film(name)) == [5]  # the others were there when it was stopped
 
 
 @pytest.mark.parametrize("name", ["toy", "survival", "trials", "controller", "inversions", "attributes"])
