@@ -61,6 +61,7 @@ class TrainConfig:
     lr: float = option(5e-4, "Adam's learning rate at the start", 1e-12)
     beta1: float = option(0.5, "Adam's decay of the first moment", 0, 0.999999)
     lr_patience: int = option(2000, "halve lr when M, read every log_every steps, has stalled this long; 0 is never", 0)
+    lr_drop: int = option(0, "step after which lr is a fifth, so that what took off settles; 0 is never", 0)
     ema: float = option(0.995, "decay of the moving average of G that is sampled; 0 is none", 0, 0.999999)
     seed: int = option(0, "seed of weights, noise and the order of the pictures", 0, LAST_SEED)
     mode: Mode = option("fast", "fast: one pass serves both updates; reference: the equations word by word")
@@ -133,7 +134,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-BEFORE: dict[str, Any] = {"grain": 0.0}  # of runs whose record does not name these fields
+BEFORE: dict[str, Any] = {"grain": 0.0, "lr_drop": 0}  # of runs whose record does not name these fields
 
 
 def _check_type(name: str, value: Any, expected: Any) -> None:

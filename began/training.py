@@ -108,6 +108,8 @@ class Trainer(State):
             self._update(x)
             self.step += 1
             self.seconds = time.monotonic() - self._start
+            if self.step == config.lr_drop:
+                self.update.lr /= 5
             if self.step % config.log_every == 0:
                 self._log(bar)
             if self.step % EVERY == 0:

@@ -21,7 +21,18 @@ CPU = torch.device("cpu")
 
 
 def config(**changes) -> TrainConfig:
-    small = {"size": 16, "n": 4, "gamma": 0.5, "lambda_k": 1e-3, "n_z": 8, "batch": 4, "log_every": 5, "steps": 12}
+    small = {
+        "size": 16,
+        "n": 4,
+        "gamma": 0.5,
+        "lambda_k": 1e-3,
+        "n_z": 8,
+        "batch": 4,
+        "log_every": 5,
+        "steps": 12,
+        "grain": 0.0,
+        "ema": 0.0,
+    }
     return TrainConfig(**{**small, "precision": "float32", **changes})
 
 

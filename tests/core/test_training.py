@@ -51,7 +51,7 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(alpha, mode):
 
 @pytest.mark.parametrize("grain", [0.0, 0.2])
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, grain: float):
-    options = config(steps=23, ema=0.9, carry_steps=20, alpha=0.1, lr_patience=5, lr=5e-3, grain=grain)
+    options = config(steps=23, ema=0.9, carry_steps=20, alpha=0.1, lr_patience=5, lr_drop=17, lr=5e-3, grain=grain)
     whole = Trainer(options, pictures())
     whole.fit()
     first = Trainer(options, pictures(), out=tmp_path)
@@ -75,6 +75,14 @@ def test_the_learning_rate_halves_when_m_stalls():
     constant = Trainer(config(steps=60, lr=1e-9, lr_patience=0), pictures())
     constant.fit()
     assert constant.lr == pytest.approx(1e-9)
+
+
+def test_the_learning_rate_drops_once_after_its_step():
+    trainer = Trainer(config(lr=1e-3, lr_drop=3, lr_patience=0), pictures())
+    trainer.fit(3)
+    assert trainer.lr == pytest.approx(2e-4)
+    trainer.fit(8)
+    assert trainer.lr == pytest.approx(2e-4)
 
 
 def test_the_moving_average_is_sampled():
