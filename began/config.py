@@ -32,9 +32,9 @@ class TrainConfig:
     >>> TrainConfig.preset("began_cs", size=64).alpha
     0.1
 
-    The defaults suit rendered faces and a few minutes on two CPU cores. The papers, on photographs and for hundreds of
-    thousands of steps: `size=64, n=128` or more, `gamma=0.5, lambda_k=1e-3, lr=1e-4`. `PRESETS` holds what
-    distinguishes BEGAN from BEGAN-CS.
+    The defaults suit a few minutes on two CPU cores: grain makes room for `gamma=1`, and the rate drops once samples
+    differ. The papers, on photographs and for hundreds of thousands of steps: `size=64, n=128` or more, `gamma=0.5,
+    lambda_k=1e-3, lr=1e-4, lr_drop=0, grain=0`. `PRESETS` holds what distinguishes BEGAN from BEGAN-CS.
     """
 
     data: str = option("faces", "faces, celeba:DIR, folder:DIR, lfw, olivetti or digits")
@@ -61,7 +61,7 @@ class TrainConfig:
     lr: float = option(5e-4, "Adam's learning rate at the start", 1e-12)
     beta1: float = option(0.5, "Adam's decay of the first moment", 0, 0.999999)
     lr_patience: int = option(2000, "halve lr when M, read every log_every steps, has stalled this long; 0 is never", 0)
-    lr_drop: int = option(0, "step after which lr is a fifth, so that what took off settles; 0 is never", 0)
+    lr_drop: int = option(1000, "step after which lr is a fifth, so that what took off settles; 0 is never", 0)
     ema: float = option(0.995, "decay of the moving average of G that is sampled; 0 is none", 0, 0.999999)
     seed: int = option(0, "seed of weights, noise and the order of the pictures", 0, LAST_SEED)
     mode: Mode = option("fast", "fast: one pass serves both updates; reference: the equations word by word")

@@ -19,7 +19,7 @@ from began.images.sources import Pictures
 from began.training import Trainer
 from studies.models import coverage, untrained
 
-FIRST: dict[str, Any] = {"gamma": 1.0, "grain": 0.0, "ema": 0.0}  # where the first edition's differ
+FIRST: dict[str, Any] = {"gamma": 1.0, "grain": 0.0, "ema": 0.0, "lr_drop": 0}  # where the first edition's differ
 SEEDS = range(40, 45)
 COUNT = 8192  # rendered faces, as many as a run takes by default
 

@@ -27,7 +27,8 @@ from studies.toy.ensemble import Method
 from studies.toy.mixtures import RADIUS, SAMPLES
 from studies.workers import Row, Workers
 
-BASE: dict[str, Any] = {"lambda_k": 0.03, "gamma": 0.9, "grain": 0.0, "ema": 0.0, "lr_patience": 0}  # beside a lab's
+# of a run on pictures, beside its lab's
+BASE: dict[str, Any] = {"lambda_k": 0.03, "gamma": 0.9, "grain": 0.0, "ema": 0.0, "lr_patience": 0, "lr_drop": 0}
 CHANNELS = {"faces": 3, "photographs": 3, "digits": 1}
 
 Advance = Callable[[int], object]  # told of the steps done
