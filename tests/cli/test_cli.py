@@ -285,6 +285,9 @@ def test_a_run_that_collapses_is_saved_by_going_back(tmp_path: Path, caplog):
         "--batch=8",
         "--lr=0.03",
         "--lr-patience=0",
+        "--lr-drop=0",
+        "--grain=0",
+        "--ema=0",
         "--steps=1500",
         "--log-every=100",
     ]
@@ -317,7 +320,7 @@ def test_a_collapse_can_stop_a_run_that_then_goes_on_with_rollbacks(tmp_path: Pa
 
 
 def test_photographs_train(tmp_path: Path):
-    """On real photographs D learns, G follows at the ratio gamma, and samples differ from one another."""
+    """On real photographs, by the defaults, D learns, G follows at the ratio gamma, and samples differ."""
     with zipfile.ZipFile(PHOTOGRAPHS) as archive:
         archive.extractall(tmp_path, [name for name in archive.namelist() if name.endswith("0.jpg")])
     run, grid = tmp_path / "run", tmp_path / "grid.png"
@@ -325,13 +328,13 @@ def test_photographs_train(tmp_path: Path):
     assert result.exit_code == 0, result.output
     metrics, history = load(run).record["metrics"], load_checkpoint(run / CHECKPOINT)["history"]
     assert metrics["loss_real"] < history[0, 0] / 2
-    assert abs(metrics["ratio"] - 0.5) < 0.15
-    assert metrics["sample_std"] > metrics["picture_std"] / 3
+    assert abs(metrics["ratio"] - 1) < 0.15
+    assert metrics["sample_std"] > metrics["picture_std"] / 2
     assert began("sample", "--run", run, "--out", grid).exit_code == 0
     assert np.asarray(Image.open(grid)).std() > 10
 
 
-PHOTOGRAPH_RUN = ["--size=16", "--n=16", "--gamma=0.5", "--steps=3000", "--device=cpu"]
+PHOTOGRAPH_RUN = ["--size=16", "--n=16", "--steps=1500", "--device=cpu"]
 
 
 def test_sweep_prints_each_setting_and_goes_on_where_it_stopped(tmp_path: Path):

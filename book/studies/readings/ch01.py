@@ -32,11 +32,12 @@ def parts(run: Record, spread: Tensor, change: int) -> dict[str, list]:
 
 def artifacts(runs: Mapping[str, Run]) -> dict[str, list]:
     """Return, a column a run, with which settings stored runs were trained and what came out; and of an untrained G."""
-    first = ["$\\gamma$", "grain", "$\\lambda$", "steps", "minutes", "last ratio", "last $k$"]
+    first = ["$\\gamma$", "grain", "$\\lambda$", "batch", "steps", "minutes", "last ratio", "last $k$"]
     columns: dict[str, list] = {"": [*first, *TOLD.values()]}
     for name, run in runs.items():
         config, record, metrics = run.config, run.record, run.record["metrics"]
-        settings = [config.gamma, config.grain, config.lambda_k, record["steps"], round(record["seconds"] / 60)]
+        settings = [config.gamma, config.grain, config.lambda_k, config.batch]
+        settings += [record["steps"], round(record["seconds"] / 60)]
         columns[name] = [f"{value:g}" for value in settings] + [f"{metrics['ratio']:.2f}", f"{metrics['k']:.3f}"]
         columns[name] += [f"{metrics[name]:.2f}" for name in TOLD]
     untrained = next(iter(runs.values())).record["untrained"]
