@@ -11,8 +11,8 @@ COLUMNS = 12
 
 if __name__ == "__main__":
     style.use_style()
-    rows = {"real": to_unit(rendered_faces(COLUMNS, 64, seed=1))}
-    for name, artifact in (("BEGAN", "faces64-began"), ("BEGAN-CS", "faces64-began-cs")):
+    rows = {"real": to_unit(rendered_faces(COLUMNS, 32, seed=1))}
+    for name, artifact in (("BEGAN", "faces32-began"), ("BEGAN-CS", "faces32-began-cs")):
         rows[name] = load(artifact).sample(COLUMNS)
     target = Path(__file__).parent / "_static/faces.png"
     style.show_rows(rows, columns=COLUMNS).savefig(target, dpi=200)

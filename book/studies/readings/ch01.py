@@ -16,7 +16,13 @@ LAST = 100  # steps over which the end of a part of a run is averaged
 REAL, FAKE = r"$\mathcal{L}(x)$", r"$\mathcal{L}(G(z))$"
 STEP = [REAL, FAKE, r"$\mathcal{L}_D$", "next $k$", "$M$"]  # what a step computes
 GRAIN = 0.15  # of the stored runs at several gammas
-TOLD = {"cells": "cells reached", "entropy": "entropy", "spread": "spread", "sharpness": "sharpness"}
+TOLD = {
+    "cells": "cells reached",
+    "entropy": "entropy",
+    "spread": "spread",
+    "sharpness": "sharpness",
+    "frechet": "Frechet distance",
+}
 
 
 def parts(run: Record, spread: Tensor, change: int) -> dict[str, list]:
