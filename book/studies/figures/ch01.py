@@ -90,7 +90,7 @@ def show_curves(step: Tensor, run: Record, spread: Tensor, gamma: Tensor, change
     losses.plot(step, run.loss_fake, color=BLUE, linestyle=":", label=FAKE)
     losses.plot(step, run.M, color=GREY, linestyle="-.", label="$M$")
     ratio.plot(step, run.loss_fake / run.loss_real, color=BLUE)
-    ratio.plot(step, gamma, color=BLUE, linestyle="--", linewidth=1, drawstyle="steps-mid", label=r"$\gamma$")
+    ratio.plot(step, gamma, color=BLUE, linestyle="--", linewidth=1, label=r"$\gamma$")
     measures.plot(step, run.k, color=BLUE)
     spreads.plot(step, spread, color=BLUE)
     titles = ("losses", RATIO, "$k$", "spread of the samples")
