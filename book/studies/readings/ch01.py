@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from began import Run, TrainConfig
+from began.networks import Decoder, Encoder, Layer
 from began.passes import Began
 from began.step import Record
 from studies import takeoff
@@ -30,9 +31,8 @@ def parts(run: Record, spread: Tensor, change: int) -> dict[str, list]:
     columns: dict[str, list] = {"": [REAL, FAKE, "their ratio", "$k$", "$M$", "spread of the samples"]}
     ends = {"first step": slice(0, 1), f"step {change}": slice(change - LAST, change), "end": slice(-LAST, None)}
     for title, when in ends.items():
-        mean = Record(*(column[when].mean().item() for column in run))
-        ratio = mean.loss_fake / mean.loss_real
-        columns[title] = [mean.loss_real, mean.loss_fake, ratio, mean.k, mean.M, spread[when][-1].item()]
+        real, fake, _, k, M = (column[when].mean().item() for column in run)
+        columns[title] = [real, fake, fake / real, k, M, spread[when][-1].item()]
     return columns
 
 
@@ -74,8 +74,11 @@ def dial(cells: Mapping[float, Sequence[float]], null: Sequence[float]) -> dict[
 
 def levels(config: TrainConfig) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Return resolution and filters at each level of a config's encoder, and of its decoder, in order."""
-    D = Began(config).discriminator
-    filters = [[layer.conv.out_channels for layer in part.seconds] for part in (D.encode, D.decode)]
+    encoder = Encoder(config.size, config.channels, config.n, config.n_z)
+    decoder = Decoder(config.size, config.channels, config.n, config.n_z)
+    filters = [
+        [layer.conv.out_channels for layer in part.seconds if isinstance(layer, Layer)] for part in (encoder, decoder)
+    ]
     resolutions = [config.size // 2**place for place in range(len(filters[0]))]
     return list(zip(resolutions, filters[0], strict=True)), list(zip(resolutions[::-1], filters[1], strict=True))
 
