@@ -112,9 +112,10 @@ def show_film(step: int, pictures: Tensor, runs: Mapping[str, tuple[Tensor, Reco
     """
     columns = 8
     faces = WIDTH * -(-len(pictures) // columns) / columns
-    figure = plt.figure(figsize=(WIDTH, faces + 1.7))
-    above, below = figure.subfigures(2, 1, height_ratios=[1.7, faces])
-    panels = above.subplots(1, 3)
+    figure = plt.figure(figsize=(WIDTH, faces + 2.0))
+    grid = figure.add_gridspec(2, 3, height_ratios=[1.5, faces])
+    panels = [figure.add_subplot(grid[0, column]) for column in range(3)]
+    below = figure.add_subplot(grid[1, :])
     for name, (steps, history, gamma) in runs.items():
         line: dict[str, Any] = {"color": COLOURS[name], "marker": MARKERS[name], "markevery": 0.2, "markersize": 3}
         for axes, values in zip(panels, (history.loss_fake / history.loss_real, history.k, history.M), strict=True):
@@ -125,7 +126,7 @@ def show_film(step: int, pictures: Tensor, runs: Mapping[str, tuple[Tensor, Reco
         axes.axvline(step, color="black", linewidth=1)
         axes.tick_params(labelsize=7)
     panels[1].legend(fontsize=7)
-    show_images(pictures, columns=columns, axes=below.subplots())
+    show_images(pictures, columns=columns, axes=below)
     return figure
 
 
