@@ -205,10 +205,10 @@ def test_a_scale_has_what_is_asked_for_and_refuses_what_a_study_has_not(photogra
 def test_a_reader_of_faces_that_is_not_here_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     trained = []
     monkeypatch.setattr(runner, "train_reader", lambda config: trained.append(config.size) or config)
-    monkeypatch.setattr(runner, "save_reader", lambda config, folder: (folder.mkdir(), (folder / "32.json").touch()))
-    labs = [runner.prepare(gammas.Lab(), Options(size=32), tmp_path / name) for name in ("trials", "survival")]
-    assert trained == [32]
-    assert {lab.readers for lab in labs} == {tmp_path / "attributes-size=32"}
+    monkeypatch.setattr(runner, "save_reader", lambda config, folder: (folder.mkdir(), (folder / "128.json").touch()))
+    labs = [runner.prepare(gammas.Lab(), Options(size=128), tmp_path / name) for name in ("trials", "survival")]
+    assert trained == [128]
+    assert {lab.readers for lab in labs} == {tmp_path / "attributes-size=128"}
     assert (
         runner.prepare(gammas.Lab(), Options(), tmp_path / "trials").readers == runner.artifacts_folder() / "attributes"
     )
