@@ -14,14 +14,12 @@ from machine import RESULTS, facts, machine_name, save, significant
 
 from began.config import TrainConfig
 from began.devices.acceleration import keep_memory
-from began.images.faces import rendered_faces
-from began.images.sources import Pictures
+from began.state import open_data
 from began.training import Trainer
 from studies.models import coverage, untrained
 
 FIRST: dict[str, Any] = {"gamma": 1.0, "grain": 0.0, "ema": 0.0, "lr_drop": 0}  # where the first edition's differ
 SEEDS = range(40, 45)
-COUNT = 8192  # rendered faces, as many as a run takes by default
 
 
 def main() -> None:
@@ -33,7 +31,7 @@ def main() -> None:
     keep_memory()
     now = TrainConfig(steps=steps)
     ways = {"defaults": now, "first edition": replace(now, **FIRST)}
-    images = Pictures(rendered_faces(COUNT, now.size, seed=0), "faces")
+    images = open_data(now)
     path = RESULTS / f"{file}.json"
     rows = json.loads(path.read_text())["rows"] if path.exists() else []
     done = {(row["way"], row["seed"]) for row in rows if row["steps"] == steps}
@@ -43,11 +41,11 @@ def main() -> None:
                 continue
             trainer = Trainer(replace(config, seed=seed), images)
             trainer.fit(progress=False)
-            measures = coverage(trainer.sampler, trainer.config)
+            found = coverage(trainer.sampler, trainer.config)
             null = coverage(untrained(trainer.config), trainer.config)
-            found = {name: significant(value) for name, value in measures.items()}
-            found |= {f"untrained_{name}": significant(value) for name, value in null.items()}
-            rows.append({"way": way, "steps": steps, "seed": seed, "seconds": significant(trainer.seconds), **found})
+            found |= {f"untrained_{name}": value for name, value in null.items()}
+            found = {name: significant(value) for name, value in {**found, "seconds": trainer.seconds}.items()}
+            rows.append({"way": way, "steps": steps, "seed": seed, **found})
             print(rows[-1], flush=True)
             save(file, {**facts("defaults", device), "config": now.to_dict(), "rows": rows})
 

@@ -241,6 +241,12 @@ def overall(claims: Iterable[Claim]) -> Verdict:
     return "open" if "open" in verdicts and decided <= {"reproduced"} else _agreed(decided)
 
 
+def verdicts(entries: Iterable[Entry], without: str = "") -> dict[str, Verdict]:
+    """Return the verdict on each claim of the papers; lines on data of whose name `without` is a part are left out."""
+    kept = [claim for _, claim in entries if not without or without not in claim.data]
+    return {name: overall(claim for claim in kept if claim.claim == name) for name in STATED}
+
+
 def _agreed(verdicts: set[Verdict]) -> Verdict:
     """Return the one verdict of a set, 'differs' where there are several, 'open' where there is none."""
     return next(iter(verdicts)) if len(verdicts) == 1 else "differs" if verdicts else "open"

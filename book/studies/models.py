@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from began.files import atomic_write
 from began.images.faces import rendered_faces
 from began.images.pixels import to_pixels, to_unit
 from began.measure.distances import attribute_diversity, scaled_frechet, sharpness
-from began.measure.reader import Reader, ReaderConfig, load_reader, save_reader, train_reader
+from began.measure.reader import ReaderConfig, Seen, load_reader, save_reader, train_reader
 from began.networks import Decoder
 from began.passes import Began
 from began.runs.artifacts import Options, artifacts_folder
@@ -85,18 +87,20 @@ def coverage(generator: nn.Module, config: TrainConfig) -> dict[str, float]:
     cells, entropy and spread as `attribute_diversity`; frechet on the reader's features; sharpness over the faces'.
     """
     z = torch.rand(SEEN, config.n_z, generator=torch.Generator().manual_seed(config.seed + 2)) * 2 - 1
-    return measured(to_pixels(generate(generator, z)), load_reader(config.size))
-
-
-def measured(samples: torch.Tensor, reader: Reader) -> dict[str, float]:
-    """Return the measures of `coverage` of uint8 samples `(N, 3, size, size)`."""
-    faces = rendered_faces(SEEN, reader.config.size, seed=1)
-    fake, real = reader.read(samples), reader.read(faces)
+    samples, reader = to_pixels(generate(generator, z)), load_reader(config.size)
+    fake, (real, sharp) = reader.read(samples), _held_out(config.size, SEEN)
     return {
         **attribute_diversity(fake.attributes, real.attributes, reader),
         "frechet": scaled_frechet(fake.features, real.features),
-        "sharpness": sharpness(to_unit(samples)) / sharpness(to_unit(faces)),
+        "sharpness": sharpness(to_unit(samples)) / sharp,
     }
+
+
+@cache
+def _held_out(size: int, count: int) -> tuple[Seen, float]:
+    """Return what the reader sees in faces that no model was trained on, and how sharp they are."""
+    faces = rendered_faces(count, size, seed=1)
+    return load_reader(size).read(faces), sharpness(to_unit(faces))
 
 
 def film(name: str) -> dict[int, Decoder]:
@@ -123,5 +127,5 @@ def _can_go_on(checkpoint: Path, config: TrainConfig) -> bool:
     if not checkpoint.exists():
         return False
     state = load_checkpoint(checkpoint)
-    run = TrainConfig.from_dict({**state["config"], "precision": config.precision, "steps": config.steps})
+    run = replace(TrainConfig.from_record(state["config"]), precision=config.precision, steps=config.steps)
     return run == config and state["step"] <= config.steps

@@ -14,8 +14,7 @@ import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from studies.claims import STATED, load_claims
-from studies.readings.ch11 import verdicts
+from studies.claims import STATED, load_claims, verdicts
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "book").glob("[0-9]*.ipynb"))

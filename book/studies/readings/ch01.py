@@ -9,8 +9,8 @@ from began import Run, TrainConfig
 from began.networks import Decoder, Encoder, Layer
 from began.passes import Began
 from began.step import Record
-from studies import takeoff
-from studies.claims import Claim, load_claims, overall
+from studies import claims, takeoff
+from studies.statistics import by_gamma
 from studies.tables import over_seeds
 
 LAST = 100  # steps over which the end of a part of a run is averaged
@@ -54,13 +54,12 @@ def artifacts(runs: Mapping[str, Run]) -> dict[str, list]:
 def cells_by_gamma() -> dict[float, list[float]]:
     """Return the share of cells that samples reach, of five stored runs at each gamma with the same grain."""
     rows = [row for row in takeoff.load("map") if row["setting"]["grain"] == GRAIN]
-    gammas = sorted({row["setting"]["gamma"] for row in rows})
-    return {g: [row["final"]["cells"] for row in rows if row["setting"]["gamma"] == g] for g in gammas}
+    return {gamma: [row["final"]["cells"] for row in runs] for gamma, runs in by_gamma(rows).items()}
 
 
 def untrained_cells() -> list[float]:
     """Return the same of generators that nobody trained."""
-    return [row["final"]["cells"] for row in takeoff.load("null") if row["model"] == "untrained"]
+    return [row["final"]["cells"] for row in takeoff.load("null", model="untrained")]
 
 
 def dial(cells: Mapping[float, Sequence[float]], null: Sequence[float]) -> dict[str, list]:
@@ -98,16 +97,15 @@ def _count(network: torch.nn.Module) -> float:
     return sum(weights.numel() for weights in network.parameters()) / 1000
 
 
-def verdicts(claims: Mapping[str, str]) -> dict[str, list]:
+def verdicts(words: Mapping[str, str]) -> dict[str, list]:
     """Return what became of some claims by their number, each in words here, and where in the book it is measured."""
-    lines: dict[str, list[Claim]] = {name: [] for name in claims}
-    chapters: dict[str, set[int]] = {name: set() for name in claims}
-    for chapter, claim in load_claims():
-        if claim.claim in lines:
-            lines[claim.claim].append(claim)
-            chapters[claim.claim].add(chapter)
+    entries = claims.load_claims()
+    found = claims.verdicts(entries)
     return {
-        "claim": [f"{words} ({name})" for name, words in claims.items()],
-        "measured in chapter": [", ".join(map(str, sorted(chapters[name]))) for name in claims],
-        "verdict there": [overall(lines[name]) for name in claims],
+        "claim": [f"{said} ({name})" for name, said in words.items()],
+        "measured in chapter": [
+            ", ".join(map(str, sorted({entry.chapter for entry in entries if entry.claim.claim == name})))
+            for name in words
+        ],
+        "verdict there": [found[name] for name in words],
     }

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from studies.claims import OURS, STATED, Claim, Entry, Verdict, formulas, heading, overall, plain, shown
+from studies.claims import OURS, STATED, Claim, Entry, Verdict, formulas, heading, overall, plain, shown, verdicts
 from studies.tables import markdown
 
 SAID: dict[str, tuple[Verdict, str]] = {  # what was found, in a sentence, and the verdict that it was written for
@@ -53,12 +53,6 @@ SAID: dict[str, tuple[Verdict, str]] = {  # what was found, in a sentence, and t
 def labels() -> dict[str, str]:
     """Return the claims of the papers as a figure names them."""
     return {name: f"{formulas(said.words, str)}   {name}" for name, said in STATED.items()}
-
-
-def verdicts(entries: Iterable[Entry], without: str = "") -> dict[str, Verdict]:
-    """Return the verdict on each claim of the papers; lines on data of whose name `without` is a part are left out."""
-    kept = [claim for _, claim in entries if not without or without not in claim.data]
-    return {name: overall(claim for claim in kept if claim.claim == name) for name in STATED}
 
 
 def verdict_on(*lines: str) -> Verdict:
