@@ -22,6 +22,7 @@ from began.step import Record
 from began.tuning import fitting_batch
 
 logger = logging.getLogger(__name__)
+DROP = 5  # by which the learning rate falls after `lr_drop`
 
 
 class MemoryLimitError(MemoryError):
@@ -109,7 +110,7 @@ class Trainer(State):
             self.step += 1
             self.seconds = time.monotonic() - self._start
             if self.step == config.lr_drop:
-                self.update.lr /= 5
+                self.update.lr /= DROP
             if self.step % config.log_every == 0:
                 self._log(bar)
             if self.step % EVERY == 0:
@@ -171,7 +172,8 @@ class Trainer(State):
         self.begin(remedied(self.config))
         self.restore(path, good_checkpoint(path, self.config, CHANGEABLE))
         if self.config.remedy == "lr":
-            self.update.lr = lr / 2
+            again = self.step < self.config.lr_drop <= found  # the drop is still to come, and comes
+            self.update.lr = lr / 2 * (DROP if again else 1)
         self._suspicion = None
         self.rescue.rollbacks.append(
             {"step": found, "evidence": str(error), "to": self.step, "lr": self.lr, "alpha": self.config.alpha}

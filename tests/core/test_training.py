@@ -401,6 +401,16 @@ def test_a_run_goes_back_to_its_last_good_checkpoint_with_half_the_learning_rate
     torch.testing.assert_close(trainer.sample(), by_hand.sample(), rtol=0, atol=0)
 
 
+def test_a_learning_rate_that_dropped_drops_once_when_a_run_goes_back_to_before(collapses: set[int], tmp_path: Path):
+    collapses.add(4)
+    options = config(steps=24, on_collapse="rollback", checkpoint_every=8, lr_patience=0, lr_drop=18)
+    trainer = Trainer(options, pictures(), out=tmp_path)
+    trainer.fit()
+    (rollback,) = trainer.rescue.rollbacks
+    assert (rollback["step"], rollback["to"]) == (20, 16)
+    assert trainer.lr == pytest.approx(options.lr / 5 / 2)
+
+
 def test_a_run_goes_back_with_a_raised_alpha(collapses: set[int], tmp_path: Path):
     collapses |= {2, 3}
     options = config(steps=12, on_collapse="rollback", remedy="alpha")
